@@ -1,0 +1,247 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of an archive on disk, whatever its form: a folder, a tar, or a gzipped tar.
+
+A folder is read in place. A tar is read by offsets; a gzipped one is first unpacked into a nameless temporary file.
+What is written to a tar is collected in a folder beside it, which a later run continues, and packed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+import zlib
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
+
+from ..model.digest import Digester
+from ..model.errors import DigestMismatch, InvalidContent, NotFound
+from .safe_tar import BLOCK, END_OF_ARCHIVE, check_kind, is_gzip, padding, safe_name, tar_entry
+
+MAX_INDEX_SIZE = 64 * 1024 * 1024
+
+
+class ArchiveFiles(ABC):
+    """Named files of an archive. Names are relative, `blobs/sha256.<hex>`."""
+
+    @abstractmethod
+    def size(self, name: str) -> Optional[int]:
+        """Size in bytes, or None when there is no such file."""
+
+    @abstractmethod
+    def open(self, name: str) -> "BlockSource":
+        """The file's blocks. Raises NotFound."""
+
+    @abstractmethod
+    def names(self) -> List[str]:
+        """Every file."""
+
+    def read(self, name: str, limit: int = MAX_INDEX_SIZE) -> bytes:
+        """A small file whole. Raises NotFound, InvalidContent above `limit` bytes."""
+        size = self.size(name)
+        if size is not None and size > limit:
+            raise InvalidContent(f"{name}: {size} bytes are over the limit of {limit}.")
+        with self.open(name) as blocks:
+            return b"".join(blocks)
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+
+class BlockSource:
+    """A context manager that yields the blocks of a part of a file."""
+
+    def __init__(self, path_or_file, offset: int = 0, size: int = -1) -> None:
+        self._source, self._offset, self._size = path_or_file, offset, size
+        self._own: Optional[BinaryIO] = None
+
+    def __enter__(self) -> Iterator[bytes]:
+        if isinstance(self._source, int):
+            return self._by_offset()
+        self._own = open(self._source, "rb")
+        return iter(lambda: self._own.read(BLOCK), b"")
+
+    def __exit__(self, *_error) -> None:
+        if self._own is not None:
+            self._own.close()
+
+    def _by_offset(self) -> Iterator[bytes]:
+        position, end = self._offset, self._offset + self._size
+        while position < end:
+            block = os.pread(self._source, min(BLOCK, end - position), position)
+            if not block:
+                return
+            position += len(block)
+            yield block
+
+
+class FolderFiles(ArchiveFiles):
+    """An archive that is a folder."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def _full(self, name: str) -> str:
+        return os.path.join(self.path, *safe_name(name, self.path).split("/"))
+
+    def size(self, name: str) -> Optional[int]:
+        full = self._full(name)
+        if not os.path.isfile(full):
+            return None
+        return os.path.getsize(full)
+
+    def open(self, name: str) -> BlockSource:
+        full = self._full(name)
+        if not os.path.isfile(full):
+            raise NotFound(f"{self.path} has no {name}.", "The archive is incomplete: copy it again.")
+        return BlockSource(full)
+
+    def names(self) -> List[str]:
+        found = []
+        for folder, _folders, files in os.walk(self.path):
+            inner = os.path.relpath(folder, self.path)
+            found.extend(file if inner == "." else f"{inner}/{file}" for file in files)
+        return found
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file: beside its place, then renamed."""
+        with self._beside(name) as file:
+            file.write(content)
+
+    def write_blob(self, name: str, digest: str, size: int, blocks: Iterator[bytes]) -> None:
+        """Write a blob; it appears under its name only when size and digest are right. Raises DigestMismatch."""
+        seen = Digester(digest.partition(":")[0])
+        with self._beside(name) as file:
+            for block in blocks:
+                seen.update(block)
+                file.write(block)
+            if seen.digest != digest or (size >= 0 and seen.size != size):
+                raise DigestMismatch(
+                    f"{self.path}: the content for {digest} ({size} bytes) has the digest {seen.digest} "
+                    f"({seen.size} bytes)."
+                )
+
+    @contextmanager
+    def _beside(self, name: str) -> Iterator[BinaryIO]:
+        full = self._full(name)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=os.path.dirname(full))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fchmod(file.fileno(), 0o644)
+            os.replace(temporary, full)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+class TarFiles(ArchiveFiles):
+    """An archive that is a tar or a gzipped tar, read only. Raises InvalidContent for damage."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = open(path, "rb")
+        if is_gzip(self._file.read(2)):
+            self._file = _unpacked(self._file, path)
+        self._places = _places(self._file, path)
+
+    def size(self, name: str) -> Optional[int]:
+        place = self._places.get(name)
+        return None if place is None else place[1]
+
+    def open(self, name: str) -> BlockSource:
+        if name not in self._places:
+            raise NotFound(f"{self.path} has no {name}.", "The archive is incomplete: copy it again.")
+        offset, size = self._places[name]
+        return BlockSource(self._file.fileno(), offset, size)
+
+    def names(self) -> List[str]:
+        return list(self._places)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _unpacked(file: BinaryIO, path: str) -> BinaryIO:
+    """The gzip's content in a temporary file that has no name, so that nothing of it can outlive the run."""
+    plain = tempfile.TemporaryFile()
+    file.seek(0)
+    unpacker = zlib.decompressobj(31)
+    try:
+        for block in iter(lambda: file.read(BLOCK), b""):
+            while block:
+                plain.write(unpacker.decompress(block))
+                block = unpacker.unused_data
+                if unpacker.eof:
+                    if not block:
+                        break
+                    unpacker = zlib.decompressobj(31)
+    except zlib.error as error:
+        raise InvalidContent(f"{path}: not a readable gzip file ({error}).") from None
+    finally:
+        file.close()
+    if not unpacker.eof:
+        raise InvalidContent(f"{path}: the gzip file is cut off.", "Copy the archive again.")
+    return plain
+
+
+def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
+    """Where in the tar each regular file lies: name -> (offset, size)."""
+    places: Dict[str, Tuple[int, int]] = {}
+    file.seek(0, os.SEEK_END)
+    length = file.tell()
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                check_kind(member, path)
+                name = safe_name(member.name, path)
+                if name in places:
+                    raise InvalidContent(f"{path}: the entry {name!r} stands twice.")
+                if member.offset_data + member.size > length:
+                    raise InvalidContent(f"{path}: the tar is cut off in {name!r}.", "Copy the archive again.")
+                if member.isreg():
+                    places[name] = (member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise InvalidContent(f"{path}: not a readable tar archive ({error}).") from None
+    return places
+
+
+def pack(files: ArchiveFiles, names: List[str], path: str, compress: bool) -> None:
+    """Write the named files as a tar (gzipped if `compress`) to `path`, which appears only when it is complete.
+
+    Entries stand in the order given, with the fixed owner, mode and time of the OCM tools.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=os.path.dirname(os.path.abspath(path)))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            packer = zlib.compressobj(1, zlib.DEFLATED, 31) if compress else None
+            for block in _packed(files, names):
+                file.write(packer.compress(block) if packer else block)
+            if packer:
+                file.write(packer.flush())
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _packed(files: ArchiveFiles, names: List[str]) -> Iterator[bytes]:
+    folders_written = set()
+    for name in names:
+        folder = os.path.dirname(name)
+        if folder and folder not in folders_written:
+            folders_written.add(folder)
+            yield tar_entry(folder, 0, 0o755, folder=True)
+        size = files.size(name) or 0
+        yield tar_entry(name, size)
+        with files.open(name) as blocks:
+            yield from blocks
+        yield padding(size)
+    yield END_OF_ARCHIVE

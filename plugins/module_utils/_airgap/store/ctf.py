@@ -1,0 +1,285 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The common transport format (CTF): OCI repositories in a folder or tar, with one index over all of them.
+
+Follows the OCM specification: `artifact-index.json` and flat blobs `blobs/sha256.<hex>`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
+
+from ..model.digest import Digester, check_digest, verified
+from ..model.errors import InvalidContent, NotFound
+from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
+from .archive_files import ArchiveFiles, BlockSource, FolderFiles, TarFiles, pack
+from .repository import Blocks, OpenSource, WritableRepository
+
+INDEX = "artifact-index.json"
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A manifest or index in a CTF. tag and media_type may be empty."""
+
+    repository: str
+    tag: str
+    digest: str
+    media_type: str
+
+    def to_mapping(self) -> Dict[str, str]:
+        pairs = (("repository", self.repository), ("tag", self.tag), ("digest", self.digest), ("mediaType", self.media_type))
+        return {key: value for key, value in pairs if value}
+
+
+class Ctf:
+    """A CTF that is read, and written if it has a folder to write to. Safe for several threads."""
+
+    def __init__(self, location: str, files: ArchiveFiles, writer: Optional[FolderFiles] = None) -> None:
+        self.location, self._files, self._writer = location, files, writer
+        self._lock = threading.Lock()
+        self._entries = _read_index(files, location)
+
+    def repositories(self) -> List[str]:
+        return sorted({entry.repository for entry in self._entries})
+
+    def repository(self, path: str) -> "CtfRepository":
+        return CtfRepository(self, path)
+
+    def entries(self, repository: str) -> List[IndexEntry]:
+        return [entry for entry in self._entries if entry.repository == repository]
+
+    def all_entries(self) -> List[IndexEntry]:
+        return list(self._entries)
+
+    def blob_size(self, digest: str) -> Optional[int]:
+        return self._files.size(blob_name(digest))
+
+    def open_blob(self, digest: str, size: int = -1) -> Blocks:
+        where = f"{self.location} {blob_name(digest)}"
+        return _VerifiedBlocks(self._files.open(blob_name(digest)), digest, size, where)
+
+    def read_blob(self, digest: str, limit: int) -> bytes:
+        return self._files.read(blob_name(digest), limit)
+
+    def write_blob(self, digest: str, size: int, open_source: OpenSource) -> None:
+        with open_source() as blocks:
+            self._writable().write_blob(blob_name(digest), digest, size, blocks)
+
+    def add_blob(self, blocks: Iterable[bytes]) -> ContentDescriptor:
+        """Write content whose digest is known only at its end. Returns its digest and size."""
+        files, seen = self._writable(), Digester()
+        temporary = f"blobs/.new-{threading.get_ident()}"
+        full = os.path.join(files.path, temporary)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        try:
+            with open(full, "wb") as file:
+                for block in blocks:
+                    seen.update(block)
+                    file.write(block)
+                os.fchmod(file.fileno(), 0o644)
+            os.replace(full, os.path.join(files.path, blob_name(seen.digest)))
+        except BaseException:
+            if os.path.exists(full):
+                os.unlink(full)
+            raise
+        return ContentDescriptor("", seen.digest, seen.size)
+
+    def put_entry(self, entry: IndexEntry) -> None:
+        """List a manifest; an entry of the same repository and tag is replaced."""
+        with self._lock:
+            kept = [other for other in self._entries if (other.repository, other.tag) != (entry.repository, entry.tag) or not entry.tag]
+            self._entries = _normal(kept + [entry])
+            self._writable().write(INDEX, _index_bytes(self._entries))
+
+    def _writable(self) -> FolderFiles:
+        if self._writer is None:
+            raise InvalidContent(f"{self.location} is open for reading only.")
+        return self._writer
+
+    def close(self) -> None:
+        self._files.close()
+
+
+class CtfRepository(WritableRepository):
+    """One repository of a CTF. Blobs are shared by all of its repositories."""
+
+    def __init__(self, ctf: Ctf, path: str) -> None:
+        self.ctf, self.path = ctf, path
+        self.name = f"{ctf.location}//{path}"
+
+    def tags(self) -> List[str]:
+        entries = self.ctf.entries(self.path)
+        if not entries:
+            raise NotFound(f"{self.ctf.location} has no repository {self.path}.")
+        return [entry.tag for entry in entries if entry.tag]
+
+    def _entry(self, reference: str) -> Optional[IndexEntry]:
+        entries = self.ctf.entries(self.path)
+        if ":" not in reference:
+            return next((entry for entry in entries if entry.tag == reference), None)
+        known = next((entry for entry in entries if entry.digest == reference), None)
+        if known is None and self.ctf.blob_size(reference) is not None:
+            return IndexEntry(self.path, "", reference, "")
+        return known
+
+    def head_manifest(self, reference: str) -> Optional[ContentDescriptor]:
+        entry = self._entry(reference)
+        size = None if entry is None else self.ctf.blob_size(entry.digest)
+        if entry is None or size is None:
+            return None
+        media_type = entry.media_type or self.get_manifest(entry.digest).media_type
+        return ContentDescriptor(media_type, entry.digest, size)
+
+    def get_manifest(self, reference: str) -> Manifest:
+        entry = self._entry(reference)
+        if entry is None:
+            raise NotFound(f"{self.name} has no manifest {reference}.")
+        raw = self.ctf.read_blob(entry.digest, MAX_MANIFEST_SIZE)
+        return Manifest.parse(raw, entry.media_type, entry.digest, f"{self.name} {reference}")
+
+    def blob_size(self, digest: str) -> Optional[int]:
+        return self.ctf.blob_size(digest)
+
+    def open_blob(self, digest: str, size: int = -1) -> Blocks:
+        return self.ctf.open_blob(digest, size)
+
+    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
+        if self.ctf.blob_size(digest) == size:
+            return "present"
+        self.ctf.write_blob(digest, size, open_source)
+        return "copied"
+
+    def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
+        self.ctf.write_blob(manifest.digest, manifest.size, lambda: _Bytes(manifest.raw))
+        self.ctf.put_entry(IndexEntry(self.path, tag, manifest.digest, manifest.media_type))
+
+
+class TarTarget:
+    """A tar that is written: new files are collected in a folder beside it and packed with the old ones at the end."""
+
+    def __init__(self, path: str, compress: bool) -> None:
+        self.path, self._compress = path, compress
+        folder, name = os.path.split(os.path.abspath(path))
+        self._staging = FolderFiles(os.path.join(folder, f".{name}.unfinished"))
+        base = TarFiles(path) if os.path.isfile(path) else None
+        self.ctf = Ctf(path, _Layers(self._staging, base), self._staging)
+
+    def commit(self) -> None:
+        """Pack what is reachable from the index, if anything was written. The old file is replaced at the end."""
+        if os.path.isdir(self._staging.path):
+            files = self.ctf._files
+            pack(files, [INDEX] + sorted(_reachable(self.ctf)), self.path, self._compress)
+            self.ctf.close()
+            shutil.rmtree(self._staging.path)
+
+
+class _Layers(ArchiveFiles):
+    """New files over old ones."""
+
+    def __init__(self, upper: FolderFiles, lower: Optional[ArchiveFiles]) -> None:
+        self._layers = [upper] + ([lower] if lower else [])
+
+    def size(self, name: str) -> Optional[int]:
+        return next((size for size in (layer.size(name) for layer in self._layers) if size is not None), None)
+
+    def open(self, name: str) -> BlockSource:
+        holder = next((layer for layer in self._layers if layer.size(name) is not None), self._layers[-1])
+        return holder.open(name)
+
+    def names(self) -> List[str]:
+        return sorted({name for layer in self._layers for name in layer.names()})
+
+    def close(self) -> None:
+        for layer in self._layers:
+            layer.close()
+
+
+class _VerifiedBlocks:
+    """Blocks of a file whose digest is checked while they pass."""
+
+    def __init__(self, source: BlockSource, digest: str, size: int, where: str) -> None:
+        self._source, self._promise = source, (digest, size, where)
+
+    def __enter__(self) -> Iterator[bytes]:
+        return verified(self._source.__enter__(), *self._promise)
+
+    def __exit__(self, *error: Any) -> None:
+        self._source.__exit__(*error)
+
+
+class _Bytes:
+    """Content that is in memory already, as a source."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __enter__(self) -> Iterator[bytes]:
+        return iter([self._content])
+
+    def __exit__(self, *_error: Any) -> None:
+        pass
+
+
+def in_memory(content: bytes) -> OpenSource:
+    """A source for small content."""
+    return lambda: _Bytes(content)
+
+
+def blob_name(digest: str) -> str:
+    """The file of a blob: `blobs/sha256.<hex>`. Raises InvalidContent for what is no digest."""
+    return "blobs/" + check_digest(digest, "archive").replace(":", ".")
+
+
+def _reachable(ctf: Ctf) -> List[str]:
+    """The blob files that the index leads to."""
+    found: Dict[str, None] = {}
+    todo = [entry.digest for entry in ctf.all_entries()]
+    while todo:
+        digest = todo.pop()
+        if blob_name(digest) in found:
+            continue
+        found[blob_name(digest)] = None
+        manifest = Manifest.parse(ctf.read_blob(digest, MAX_MANIFEST_SIZE), "", digest, f"{ctf.location} {digest}")
+        todo.extend(child.digest for child in manifest.children)
+        found.update((blob_name(blob.digest), None) for blob in manifest.blobs if ctf.blob_size(blob.digest) is not None)
+    return list(found)
+
+
+def _read_index(files: ArchiveFiles, location: str) -> List[IndexEntry]:
+    if files.size(INDEX) is None:
+        return []
+    content = parse_json(files.read(INDEX), f"{location} {INDEX}")
+    artifacts = content.get("artifacts") or []
+    if content.get("schemaVersion") != 1 or not isinstance(artifacts, list):
+        raise InvalidContent(f"{location}: {INDEX} is not an artifact index of schemaVersion 1.")
+    return [_index_entry(value, f"{location} {INDEX} artifacts[{number}]") for number, value in enumerate(artifacts)]
+
+
+def _index_entry(value: Any, where: str) -> IndexEntry:
+    fields = value if isinstance(value, dict) else {}
+    texts = [fields.get(key) or "" for key in ("repository", "tag", "digest", "mediaType")]
+    if not all(isinstance(text, str) for text in texts) or not texts[0]:
+        raise InvalidContent(f"{where}: not an entry with repository and digest.")
+    if texts[3] and texts[3] not in ARTIFACT_TYPES:
+        raise InvalidContent(f"{where}: the media type {texts[3]!r} is not a manifest's or an index's.")
+    check_digest(texts[2], where)
+    return IndexEntry(*texts)
+
+
+def _normal(entries: Iterable[IndexEntry]) -> List[IndexEntry]:
+    """Sorted, each once, and untagged entries only for what no tag names."""
+    tagged = {(entry.repository, entry.digest) for entry in entries if entry.tag}
+    kept = {entry for entry in entries if entry.tag or (entry.repository, entry.digest) not in tagged}
+    return sorted(kept, key=lambda entry: (entry.repository, entry.tag, entry.digest))
+
+
+def _index_bytes(entries: Sequence[IndexEntry]) -> bytes:
+    content = {"schemaVersion": 1, "artifacts": [entry.to_mapping() for entry in entries]}
+    return json.dumps(content, separators=(",", ":")).encode("utf-8")

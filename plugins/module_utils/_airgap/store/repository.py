@@ -1,0 +1,96 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small interface that registries, archives and artifact sets share: one OCI repository."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Callable, ContextManager, Iterator, List, Optional, Sequence
+
+from ..model.errors import InvalidContent
+from ..model.manifest import ContentDescriptor, Manifest
+
+Blocks = ContextManager[Iterator[bytes]]
+OpenSource = Callable[[], Blocks]
+
+MAX_ARTIFACT_DEPTH = 8
+
+
+class ArtifactRepository(ABC):
+    """One repository of OCI artifacts: manifests by tag or digest, blobs by digest.
+
+    `oci.client.RegistryRepository` has the same methods without inheriting. name: for messages.
+    """
+
+    name: str
+
+    @abstractmethod
+    def tags(self) -> List[str]:
+        """All tags. Raises NotFound for an unknown repository."""
+
+    @abstractmethod
+    def head_manifest(self, reference: str) -> Optional[ContentDescriptor]:
+        """What a tag or digest stands for, or None when it is absent."""
+
+    @abstractmethod
+    def get_manifest(self, reference: str) -> Manifest:
+        """The exact bytes of a manifest. Raises NotFound."""
+
+    @abstractmethod
+    def blob_size(self, digest: str) -> Optional[int]:
+        """The size of a blob in bytes, or None when it is absent."""
+
+    @abstractmethod
+    def open_blob(self, digest: str, size: int = -1) -> Blocks:
+        """The blob in blocks of about 1 MiB, digest and size checked while they pass. Raises NotFound."""
+
+
+class WritableRepository(ArtifactRepository):
+    """A repository that takes content."""
+
+    @abstractmethod
+    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
+        """Write a blob unless it is there. Returns present, mounted or copied."""
+
+    @abstractmethod
+    def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
+        """Write a manifest, by its digest or under a tag."""
+
+
+@dataclass(frozen=True)
+class ArtifactTree:
+    """An OCI artifact whole: its main manifest, and every manifest below it, children before parents, main last."""
+
+    manifests: Sequence[Manifest] = field(default_factory=tuple)
+
+    @property
+    def main(self) -> Manifest:
+        return self.manifests[-1]
+
+    @property
+    def blobs(self) -> List[ContentDescriptor]:
+        """Every blob that the manifests name, each digest once."""
+        found = {blob.digest: blob for manifest in self.manifests for blob in manifest.blobs}
+        return list(found.values())
+
+
+def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTree:
+    """Read the manifest that `reference` (tag or digest) names and all below it.
+
+    Raises NotFound, InvalidContent for indexes that are nested too deep.
+    """
+    ordered: List[Manifest] = []
+    _read_below(repository, repository.get_manifest(reference), ordered, 0)
+    return ArtifactTree(tuple(ordered))
+
+
+def _read_below(repository: ArtifactRepository, manifest: Manifest, ordered: List[Manifest], depth: int) -> None:
+    if depth > MAX_ARTIFACT_DEPTH:
+        raise InvalidContent(f"{repository.name}: indexes are nested deeper than {MAX_ARTIFACT_DEPTH} levels.")
+    if any(known.digest == manifest.digest for known in ordered):
+        return
+    for child in manifest.children:
+        _read_below(repository, repository.get_manifest(child.digest), ordered, depth + 1)
+    ordered.append(manifest)
