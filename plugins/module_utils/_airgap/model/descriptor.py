@@ -159,7 +159,7 @@ class ComponentDescriptor:
             owner = content
             for key in path[:-1]:
                 owner = owner[key]
-            if value or path[-1] in owner:
+            if value or owner.get(path[-1]):  # an empty list and none at all stay as they were written
                 owner[path[-1]] = value
         return ComponentDescriptor(self.schema, content)
 

@@ -22,6 +22,7 @@ from .archive_files import ArchiveFiles, BlockSource, FolderFiles, TarFiles, pac
 from .repository import Blocks, OpenSource, WritableRepository
 
 INDEX = "artifact-index.json"
+SPOOL = "blobs/.shared"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,20 @@ class Ctf:
                 os.unlink(full)
             raise
         return ContentDescriptor("", seen.digest, seen.size)
+
+    def spool(self, digest: str, size: int, open_source: OpenSource) -> None:
+        """Keep a blob that several artifact sets share on the archive's disk until `drop_spooled`."""
+        with open_source() as blocks:
+            self._writable().write_blob(_spool_name(digest), digest, size, blocks)
+
+    def is_spooled(self, digest: str) -> bool:
+        return self._writable().size(_spool_name(digest)) is not None
+
+    def open_spooled(self, digest: str, size: int) -> Blocks:
+        return _VerifiedBlocks(self._writable().open(_spool_name(digest)), digest, size, _spool_name(digest))
+
+    def drop_spooled(self) -> None:
+        shutil.rmtree(os.path.join(self._writable().path, SPOOL), ignore_errors=True)
 
     def put_entry(self, entry: IndexEntry) -> None:
         """List a manifest; an entry of the same repository and tag is replaced."""
@@ -235,6 +250,10 @@ def in_memory(content: bytes) -> OpenSource:
 def blob_name(digest: str) -> str:
     """The file of a blob: `blobs/sha256.<hex>`. Raises InvalidContent for what is no digest."""
     return "blobs/" + check_digest(digest, "archive").replace(":", ".")
+
+
+def _spool_name(digest: str) -> str:
+    return SPOOL + "/" + check_digest(digest, "archive").replace(":", ".")
 
 
 def _reachable(ctf: Ctf) -> List[str]:

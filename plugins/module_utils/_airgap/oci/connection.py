@@ -1,0 +1,215 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One registry host: oras' Registry with the session, the logins and the retries of this collection."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Optional, Set, Tuple
+from urllib.parse import quote, urlsplit
+
+from ..model.errors import OcmError
+from ..model.reference import DOCKER_HUB
+from .auth import Authenticator
+from .challenge import Access
+from .credentials import CredentialStore
+from .failures import Place, read_error, status_error
+from .library import Container, Registry, not_used
+from .retry import RETRYABLE_STATUSES, Retrier, RetryPolicy, TryAgain
+from .session import configure
+from .settings import RegistrySettings
+from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to a registry. accepted: statuses that are returned; every other one is an error.
+
+    url: absolute, or a path below the API's root. access: what its token must allow. See Request for the rest.
+    """
+
+    method: str
+    url: str
+    operation: str
+    access: Access
+    accepted: Tuple[int, ...] = (200,)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Optional[Callable[[], Any]] = None
+    stream: bool = False
+    limit: int = MAX_JSON
+
+
+class RepositoryContainer(Container):
+    """oras' URL builder, filled from a checked host and path instead of parsed text."""
+
+    def __init__(self, host: str, path: str) -> None:
+        namespace, _slash, repository = path.rpartition("/")
+        self.registry = host
+        self.namespace = quote(namespace)
+        self.repository = quote(repository)
+        self.tag = ""
+        self.digest = None
+
+
+class OwnMount:
+    """What was learned about a host: does a mount of a repository from itself tell whether a blob is there?
+
+    supported: None until it is known. One thread at a time may find out.
+    """
+
+    def __init__(self) -> None:
+        self.supported: Optional[bool] = None
+        self.refused_sources: Set[str] = set()
+        self._lock = threading.Lock()
+        self._probing = False
+
+    def claim_probe(self) -> bool:
+        with self._lock:
+            if self._probing or self.supported is not None:
+                return False
+            self._probing = True
+            return True
+
+    def learn(self, supported: Optional[bool]) -> None:
+        """None: the probe found nothing out, another one may try."""
+        with self._lock:
+            self._probing = False
+            if supported is not None:
+                self.supported = supported
+
+
+class RegistryConnection(Registry):
+    """All requests to one registry host: the right login, one re-authentication, retries. Safe for several threads.
+
+    Raises for every request: AuthError, NotFound, RateLimited, RegistryError, Unreachable; each names registry,
+    repository, operation. Those methods of oras that work differently are closed.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        plain_http: bool,
+        transport: Transport,
+        store: CredentialStore,
+        retrier: Optional[Retrier] = None,
+    ) -> None:
+        api_host = DOCKER_HUB_API if settings.host == DOCKER_HUB else settings.host
+        super().__init__(hostname=api_host, insecure=plain_http)
+        self.host = settings.host
+        self.own_mount = OwnMount()
+        self._transport = transport
+        self.session = transport.session(settings, self._configured_session)
+        self._retrier = retrier or Retrier(RetryPolicy(retries=transport.options.retries))
+        self.auth = Authenticator(
+            settings, plain_http, lambda path: store.find(settings.host, path), self._send_token, transport.secrets
+        )
+
+    def _configured_session(self, settings: RegistrySettings, concurrency: int) -> Any:
+        return configure(self.session, settings, concurrency)
+
+    def get_container(self, name: Any) -> RepositoryContainer:
+        """The URL builder of a repository path."""
+        return name if isinstance(name, Container) else RepositoryContainer(self.hostname, str(name))
+
+    def url(self, path: str) -> str:
+        """The absolute URL of what RepositoryContainer builds (host and path, no scheme)."""
+        return path if path.startswith(("http://", "https://")) else f"{self.prefix}://{path}"
+
+    def send(self, call: Call) -> Answer:
+        """Send a request that may be repeated; a body must be replayable."""
+        return self._retrier.run(lambda: self.attempt(call))
+
+    def retrying(self, action: Callable[[], Any]) -> Any:
+        """Run several attempts of something bigger (an upload) under the policy of this host."""
+        return self._retrier.run(action)
+
+    @property
+    def retries(self) -> int:
+        return self._retrier.policy.retries
+
+    def blocks(self, answer: Answer, call: Call) -> Any:
+        return self._transport.blocks(answer, self._request(call, ""))
+
+    def attempt(self, call: Call) -> Answer:
+        """One try. Raises TryAgain for what another one may cure."""
+        request = self._request(call, "")
+        inside = origin(request.url) == origin(self.url(self.hostname))
+        header = self.auth.header(call.access, request.place) if inside else ""
+        session = self.session if inside else self._foreign_session(request.url)
+        answer = self._transport.perform(self._request(call, header), session)
+        if answer.status == 401 and inside and 401 not in call.accepted:
+            header = self._answer_challenge(answer, call, header, request.place)
+            answer = self._transport.perform(self._request(call, header), session)
+        if answer.status in call.accepted:
+            return answer
+        raise self._failure(answer, call, request.place)
+
+    def _answer_challenge(self, answer: Answer, call: Call, sent: str, place: Place) -> str:
+        challenge = answer.headers.get("WWW-Authenticate") or ""
+        code, text = read_error(answer)
+        said = " ".join(part for part in (str(answer.status), code) if part) + (f" ({text})" if text else "")
+        return self.auth.answer(challenge, call.access, sent, place, self._transport.secrets.strike(said))
+
+    def _request(self, call: Call, authorization: str) -> Request:
+        place = Place(self.host, call.access.repository, call.operation)
+        return Request(
+            call.method, self.url(call.url), place, call.headers, authorization, call.body, call.stream, call.limit
+        )
+
+    def _failure(self, answer: Answer, call: Call, place: Place) -> Exception:
+        answer.close()
+        answer.body = self._transport.secrets.strike(answer.body.decode("utf-8", "replace")).encode("utf-8")
+        error: OcmError = status_error(answer, place, self.auth.credentials(call.access))
+        if answer.status in RETRYABLE_STATUSES:
+            return TryAgain(error, answer.retry_after)
+        return error
+
+    def _foreign_session(self, url: str) -> Any:
+        """The session for an upload URL on another host: its own TLS settings, never a login."""
+        return self._transport.session(self._transport.settings_for_url(url))
+
+    def _send_token(self, request: Request) -> Answer:
+        """Send a token request; a realm on the registry's own name shares its TLS settings."""
+        own_name = urlsplit(f"//{self.hostname}").hostname
+        same = urlsplit(request.url).hostname == own_name and not self._transport.options.entry_for(host_of(request.url))
+        session = self.session if same else self._transport.session(self._transport.settings_for_url(request.url))
+        return self._retrier.run(lambda: self._attempt_token(request, session))
+
+    def _attempt_token(self, request: Request, session: Any) -> Answer:
+        answer = self._transport.perform(request, session)
+        if answer.status in RETRYABLE_STATUSES:
+            raise TryAgain(status_error(answer, request.place, None), answer.retry_after)
+        return answer
+
+    def do_request(
+        self,
+        url: str,
+        method: str = "GET",
+        data: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+        json: Any = None,
+        stream: bool = False,
+    ) -> Any:
+        """The seam through which oras sends everything: closed, because it cannot say what a token must allow."""
+        raise NotImplementedError(f"{method} {urlsplit(url).path}: requests go through RegistryConnection.send.")
+
+    _get_location = not_used("_get_location")
+    _do_paginated_request = not_used("_do_paginated_request")
+    blob_exists = not_used("blob_exists")
+    chunked_upload = not_used("chunked_upload")
+    delete_tag = not_used("delete_tag")
+    delete_tags = not_used("delete_tags")
+    download_blob = not_used("download_blob")
+    get_blob = not_used("get_blob")
+    get_manifest = not_used("get_manifest")
+    get_tags = not_used("get_tags")
+    login = not_used("login")
+    logout = not_used("logout")
+    pull = not_used("pull")
+    push = not_used("push")
+    put_upload = not_used("put_upload")
+    set_header = not_used("set_header")
+    upload_blob = not_used("upload_blob")
+    upload_manifest = not_used("upload_manifest")

@@ -1,0 +1,137 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is tried again, and when: a pure decision and a small loop around it.
+
+Retry-After follows RFC 9110 section 10.2.3 (seconds or a date). Errors of authentication are never tried again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Callable, Optional, TypeVar
+
+from ..model.errors import OcmError
+
+RETRYABLE_STATUSES = frozenset((408, 425, 429, 500, 502, 503, 504))
+Result = TypeVar("Result")
+
+
+class TryAgain(Exception):
+    """One attempt failed in a way that a later one may not.
+
+    error: what the user is told if there is no later one. retry_after: seconds that the server asks for, or None.
+    """
+
+    def __init__(self, error: OcmError, retry_after: Optional[float] = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """retries: attempts after the first. All times in seconds; max_total: the sum of all waits of one request."""
+
+    retries: int = 5
+    first_wait: float = 0.5
+    max_wait: float = 30.0
+    max_total: float = 300.0
+
+    def wait_before(self, retry: int, retry_after: Optional[float], waited: float, chance: float) -> Optional[float]:
+        """Seconds to wait before the retry number `retry` (1, 2, ...), or None: give up.
+
+        A wait that the server asks for is kept exactly, plus up to a quarter second; otherwise the wait doubles, of
+        which the upper half is left to `chance` (0 to 1). waited: seconds waited before for this request.
+        """
+        if retry > self.retries:
+            return None
+        if retry_after is not None:
+            wait = retry_after + chance * 0.25
+        else:
+            backoff = min(self.max_wait, self.first_wait * 2 ** (retry - 1))
+            wait = backoff * (0.5 + chance / 2)
+        return wait if waited + wait <= self.max_total else None
+
+
+def parse_retry_after(value: str, now: float, server_date: str = "") -> Optional[float]:
+    """Seconds from a Retry-After header, None if it says nothing usable (text, negative, a date gone by).
+
+    now: the local clock (Unix time). server_date: the answer's Date header; it wins over the local clock.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    until = _unix_time(value)
+    if until is None:
+        return None
+    reference = _unix_time(server_date)
+    wait = until - (now if reference is None else reference)
+    return wait if wait >= 0 else None
+
+
+def _unix_time(text: str) -> Optional[float]:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+class Pause:
+    """All workers of a host wait together when it asks for it."""
+
+    def __init__(self, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic):
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def extend(self, seconds: float) -> None:
+        with self._lock:
+            self._until = max(self._until, self._clock() + seconds)
+
+    def wait(self) -> None:
+        with self._lock:
+            remaining = self._until - self._clock()
+        if remaining > 0:
+            self._sleep(remaining)
+
+
+class Retrier:
+    """Runs an action until it succeeds or the policy gives up; then the last error is raised.
+
+    The pause is shared by all requests to one host: what one of them is told to wait, the others wait too.
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.policy = policy
+        self._sleep = sleep
+        self._chance = chance
+        self.pause = Pause(sleep, clock)
+
+    def run(self, action: Callable[[], Result]) -> Result:
+        """Raises the error inside the last TryAgain; every other exception passes at once."""
+        waited, retry = 0.0, 0
+        while True:
+            self.pause.wait()
+            try:
+                return action()
+            except TryAgain as failure:
+                retry += 1
+                wait = self.policy.wait_before(retry, failure.retry_after, waited, self._chance())
+                if wait is None:
+                    raise failure.error from failure.__cause__
+                if failure.retry_after:
+                    self.pause.extend(failure.retry_after)
+            waited += wait
+            self._sleep(wait)

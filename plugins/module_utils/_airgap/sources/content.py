@@ -1,0 +1,150 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an access specification to the content behind it."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional, Union
+
+from ..model.access import BY_VALUE_TYPES, Access, image_reference
+from ..model.digest import Digester, check_digest
+from ..model.errors import DigestMismatch, Refused
+from ..model.identity import Element
+from ..model.reference import ImageReference
+from ..oci.client import Registries
+from ..store.artifact_set import ArtifactSet, is_artifact_set
+from ..store.component_store import ComponentStore, artifact_repository_of
+from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
+from ..store.safe_tar import BLOCK
+from .helm import helm_content
+from .wget import wget_content
+
+Content = Union[BlobContent, ArtifactContent]
+KEPT_IN_MEMORY = 4 * 1024 * 1024
+
+
+class ContentFinder:
+    """Finds the content of the elements of component versions that were read from one store."""
+
+    def __init__(self, store: ComponentStore, registries: Registries) -> None:
+        self._store, self._registries = store, registries
+
+    def find(self, version: StoredVersion, kind: str, element: Element) -> Content:
+        """The content of a resource or source, not read yet.
+
+        Raises Refused for access types that cannot be followed, InvalidContent for broken accesses.
+        """
+        descriptor = version.descriptor
+        where = descriptor.label_of(kind, element)
+        access = descriptor.access_of(element)
+        if access.is_local:
+            return _local(version, access, where)
+        if access.type in ("ociArtifact", "relativeOciReference"):
+            return self._artifact(access, element, where)
+        if access.type == "ociBlob":
+            return self._blob(access, where)
+        if access.type == "helm":
+            return helm_content(access, self._registries, where)
+        if access.type == "wget":
+            return wget_content(access, self._registries, where)
+        raise Refused(
+            f"{where}: the content of access type {access.type} cannot be read.",
+            f"Types that can: {', '.join(BY_VALUE_TYPES)}.",
+        )
+
+    def _artifact(self, access: Access, element: Element, where: str) -> ArtifactContent:
+        if access.type == "relativeOciReference" and self._store.is_archive:
+            image = ImageReference.parse(f"archive.local/{access.text('reference', where)}")
+            repository = self._store.artifacts(image.repository)
+        elif access.type == "relativeOciReference":
+            image = image_reference(access, self._store.reference, where)
+            repository = artifact_repository_of(self._store, image.repository)
+        else:
+            image = image_reference(access, self._store.reference, where)
+            repository = self._registries.repository(image.host, image.repository, image.plain_http)
+        return ArtifactContent(repository, image.digest or stated_artifact_digest(element) or image.locator)
+
+    def _blob(self, access: Access, where: str) -> BlobContent:
+        image = ImageReference.parse(str(access.get("ref") or access.text("imageReference", where)))
+        digest = check_digest(access.get("digest") or image.digest, where)
+        size = access.get("size")
+        size = size if isinstance(size, int) and size > 0 else -1
+        repository = self._registries.repository(image.host, image.repository, image.plain_http)
+        media_type = str(access.get("mediaType") or "application/octet-stream")
+        return BlobContent(media_type, digest, size, lambda: repository.open_blob(digest, size), repository)
+
+
+def _local(version: StoredVersion, access: Access, where: str) -> Content:
+    nested = version.local_manifest(access, where)
+    if nested is not None and version.repository is not None:
+        return ArtifactContent(version.repository, nested)
+    blob = version.local_blob(access, where)
+    if is_artifact_set(blob.media_type):
+        return ArtifactContent(ArtifactSet(blob.open, where), "", blob)
+    return blob
+
+
+def stated_artifact_digest(element: Element) -> str:
+    """The digest of an OCI artifact as its resource states it, or "".
+
+    A resource's digest names the very manifest, whatever its tag stands for by now.
+    """
+    return stated_digest(element) if _is_artifact_digest(element) else ""
+
+
+def stated_digest(element: Element) -> str:
+    """The resource's digest as `sha256:<hex>`, or "" when it has none or content is excluded from digests."""
+    digest = element.get("digest") or {}
+    algorithm = str(digest.get("hashAlgorithm", "")).lower().replace("-", "")
+    return f"{algorithm}:{digest['value']}" if algorithm in ("sha256", "sha512") and digest.get("value") else ""
+
+
+def _is_artifact_digest(element: Element) -> bool:
+    access = Access.from_mapping(element.get("access"), str(element.get("name")))
+    algorithm = str((element.get("digest") or {}).get("normalisationAlgorithm", ""))
+    external = access.type in ("ociArtifact", "relativeOciReference")
+    return algorithm.startswith(("ociArtifactDigest/", "ociArtefactDigest/")) or external
+
+
+@contextmanager
+def spooled(content: BlobContent, where: str) -> Iterator[BlobContent]:
+    """Content with its digest and size known: as it is, or read once into a nameless temporary file.
+
+    Raises DigestMismatch when the content is not what its digest promises.
+    """
+    if content.digest and content.size >= 0:
+        yield content
+        return
+    with tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as file:
+        seen = Digester(content.digest.partition(":")[0] or "sha256")
+        with content.open() as blocks:
+            for block in blocks:
+                seen.update(block)
+                file.write(block)
+        if content.digest and seen.digest != content.digest:
+            raise DigestMismatch(f"{where}: the content that arrived has the digest {seen.digest}, not {content.digest}.")
+        yield BlobContent(content.media_type, seen.digest, seen.size, lambda: _Rewound(file))
+
+
+class _Rewound:
+    """The blocks of an open file from its beginning; the file stays open."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __enter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        return iter(lambda: self._file.read(BLOCK), b"")
+
+    def __exit__(self, *_error: Any) -> None:
+        pass
+
+
+def expected_digest(element: Element, content: Content) -> Optional[str]:
+    """The digest that the bytes of a blob must have by its resource, None when nothing says so."""
+    if isinstance(content, ArtifactContent):
+        return None
+    return stated_digest(element) or None

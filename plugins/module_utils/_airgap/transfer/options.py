@@ -1,0 +1,42 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a transfer is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import FrozenSet, Tuple
+
+from ..model.access import LOCAL_TYPES, Access
+
+MANIFESTS, BLOBS, CONTENT = "manifests", "blobs", "content"
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """Options of one transfer.
+
+    path_mapping: (from, to) prefixes of artifact names. by_reference: access types that stay where they are.
+    check: how far the target is believed, one of manifests, blobs, content.
+    """
+
+    copy_resources: bool = True
+    copy_sources: bool = False
+    recursive: bool = True
+    overwrite: bool = False
+    with_digest: bool = True
+    path_mapping: Tuple[Tuple[str, str], ...] = ()
+    by_reference: FrozenSet[str] = frozenset()
+    check: str = MANIFESTS
+    concurrency: int = 4
+
+    def by_value(self, kind: str, access: Access) -> bool:
+        """True if the content of a resource or source with this access has to move."""
+        if access.type in LOCAL_TYPES:
+            return True
+        if access.is_none or access.type in self.by_reference:
+            return False
+        if access.type == "relativeOciReference":
+            return True  # it means something in the source repository only
+        return self.copy_resources if kind == "resource" else self.copy_sources

@@ -1,0 +1,275 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a transfer to one target: a pure value, made from what was seen at the source and at the target.
+
+Check mode shows it; `execute` carries it out. Nothing here reads or writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+
+from ..model.access import Access, local_blob
+from ..model.comparison import Comparison, merge_volatile
+from ..model.descriptor import ComponentDescriptor
+from ..model.errors import Refused
+from ..model.identity import Element
+from ..model.reference import RepositoryReference
+from ..sources.content import Content
+from ..store.artifact_set import artifact_set_type
+from ..store.component_version import ArtifactContent, StoredVersion
+from ..store.repository import ArtifactTree
+from .naming import Place, target_reference
+from .options import TransferOptions
+
+TRANSFERRED, UPDATED, UNCHANGED = "transferred", "updated", "unchanged"
+RESTORED, BY_REFERENCE, NO_CONTENT = "restored", "by_reference", "none"
+MOVING = (TRANSFERRED, RESTORED)
+
+
+@dataclass(frozen=True)
+class ElementFacts:
+    """What was seen of one resource or source.
+
+    by_value: its content belongs to the target. content: what moves, None when nothing has to.
+    digest: of the artifact's main manifest or of the blob, "" while unknown.
+    kept: the access at the target, where the content belongs to the target already. present: it really is there.
+    tag_there: the digest that the tag at the target stands for, "" for no tag.
+    """
+
+    kind: str
+    element: Element
+    label: str
+    identity: Mapping[str, str]
+    access: Access
+    hint: str = ""
+    by_value: bool = False
+    content: Optional[Content] = None
+    digest: str = ""
+    size: int = -1
+    place: Optional[Place] = None
+    kept: Optional[Mapping[str, Any]] = None
+    present: bool = False
+    tag_there: str = ""
+    tree: Optional[ArtifactTree] = None
+
+    @property
+    def is_artifact(self) -> bool:
+        return self.place is not None or isinstance(self.content, ArtifactContent)
+
+
+@dataclass(frozen=True)
+class VersionFacts:
+    """What was seen of one component version. comparison: None when the target does not have it."""
+
+    source: StoredVersion
+    target: Optional[StoredVersion]
+    comparison: Optional[Comparison]
+    elements: Tuple[ElementFacts, ...]
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """The target itself. claims: (path, tag, digest) that versions of a component there refer to, by component."""
+
+    reference: RepositoryReference
+    location: str
+    context: Optional[Mapping[str, Any]] = None
+    claims: Mapping[str, FrozenSet[Tuple[str, str, str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ElementPlan:
+    """What happens to one resource or source. access: at the target; None while its digest is not known."""
+
+    facts: ElementFacts
+    action: str
+    access: Optional[Mapping[str, Any]]
+    retag: bool = False
+
+    @property
+    def moves(self) -> bool:
+        return self.action in MOVING and self.facts.content is not None
+
+
+@dataclass(frozen=True)
+class VersionPlan:
+    """What happens to one component version. base: the descriptor to write, before accesses are put in."""
+
+    facts: VersionFacts
+    action: str
+    base: ComponentDescriptor
+    elements: Tuple[ElementPlan, ...]
+    write: bool
+    notes: Tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @property
+    def version(self) -> str:
+        return self.base.version
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan for one target, references before what refers to them."""
+
+    target: TargetFacts
+    versions: Tuple[VersionPlan, ...]
+
+    @property
+    def changes(self) -> bool:
+        return any(version.action != UNCHANGED for version in self.versions)
+
+
+def make_plan(facts: Sequence[VersionFacts], target: TargetFacts, options: TransferOptions) -> Plan:
+    """Decide. Raises Refused, before anything is written, with everything that stands against it."""
+    against = _differing_versions(facts, target, options) + tag_conflicts(facts, target, options)
+    if against:
+        raise Refused("\n".join(text for text, _hint in against), against[0][1])
+    return Plan(target, tuple(_plan_version(version, target, options) for version in facts))
+
+
+def _differing_versions(
+    facts: Sequence[VersionFacts], target: TargetFacts, options: TransferOptions
+) -> List[Tuple[str, str]]:
+    if options.overwrite:
+        return []
+    return [
+        (
+            f"{target.location} has {version.source} already, and it differs in what its signature covers: "
+            + "; ".join(version.comparison.signed),
+            "Nothing was written. Set overwrite to true to replace it.",
+        )
+        for version in facts
+        if version.comparison is not None and version.comparison.signed
+    ]
+
+
+def tag_conflicts(
+    facts: Sequence[VersionFacts], target: TargetFacts, options: TransferOptions
+) -> List[Tuple[str, str]]:
+    """Tags that two images want, and tags at the target that belong to something else: (message, hint)."""
+    remedies = "Nothing was written. Give one of them another place with path_mapping ([{from: host/path, to: path}])"
+    wanted: Dict[Tuple[str, str], ElementFacts] = {}
+    found: List[Tuple[str, str]] = []
+    for version in facts:
+        for element in version.elements:
+            if not element.is_artifact or element.place is None or not element.place.tag or target.reference.is_archive:
+                continue
+            key = (element.place.path, element.place.tag)
+            other = wanted.setdefault(key, element)
+            name = str(target.reference.image(*key))
+            if other.digest != element.digest:
+                found.append((
+                    f"{name} is wanted by two different images: {_origin(other)} and {_origin(element)}.",
+                    f"{remedies}.",
+                ))
+            elif _is_foreign_tag(element, version, target) and not options.overwrite:
+                found.append((
+                    f"{name} stands for {element.tag_there} at the target, which no version of "
+                    f"{version.source.descriptor.name} there put there; {_origin(element)} wants the same tag.",
+                    f"{remedies}, or set overwrite to true to move the tag.",
+                ))
+    return list(dict.fromkeys(found))
+
+
+def _is_foreign_tag(element: ElementFacts, version: VersionFacts, target: TargetFacts) -> bool:
+    if not element.tag_there or element.tag_there == element.digest or (element.present and element.kept):
+        return False
+    claims = target.claims.get(version.source.descriptor.name, frozenset())
+    place = element.place or Place("")
+    return (place.path, place.tag, element.tag_there) not in claims
+
+
+def _origin(element: ElementFacts) -> str:
+    source = element.access.get("imageReference") or element.access.get("reference") or element.hint
+    return f"{source} ({element.digest}) of {element.label}"
+
+
+def _plan_version(facts: VersionFacts, target: TargetFacts, options: TransferOptions) -> VersionPlan:
+    existing = facts.target
+    replaced = existing is None or bool(facts.comparison and facts.comparison.signed)
+    elements = tuple(_plan_element(element, target, options) for element in facts.elements)
+    notes = tuple(facts.comparison.noted if facts.comparison else ()) + _moved_tags(elements, target)
+    if replaced or existing is None:
+        base = _with_context(facts.source.descriptor, target)
+        return VersionPlan(facts, TRANSFERRED if existing is None else UPDATED, base, elements, True, notes)
+    merged = merge_volatile(facts.source.descriptor, existing.descriptor)
+    accesses_change = any(_changes_access(plan) for plan in elements)
+    write = accesses_change or merged.content != existing.descriptor.content
+    moved = write or any(plan.moves or plan.retag for plan in elements)
+    return VersionPlan(facts, UPDATED if moved else UNCHANGED, merged, elements, write, notes)
+
+
+def _changes_access(plan: ElementPlan) -> bool:
+    return plan.facts.by_value and (plan.facts.kept is None or plan.access is None)
+
+
+def _plan_element(facts: ElementFacts, target: TargetFacts, options: TransferOptions) -> ElementPlan:
+    if not facts.by_value:
+        action = NO_CONTENT if facts.access.is_none else BY_REFERENCE
+        return ElementPlan(facts, action, facts.kept or facts.access.to_mapping())
+    if facts.present:
+        tag_wrong = facts.is_artifact and facts.place is not None and facts.tag_there != facts.digest
+        retag = tag_wrong and bool(facts.place and facts.place.tag) and (options.overwrite or not facts.tag_there)
+        action = RESTORED if retag and facts.kept else UNCHANGED
+        return ElementPlan(facts, action, facts.kept or _new_access(facts, target, options), retag)
+    if facts.kept is not None and not _needs_packing(facts, target):
+        return ElementPlan(facts, RESTORED, facts.kept)
+    return ElementPlan(facts, RESTORED if facts.kept else TRANSFERRED, _new_access(facts, target, options))
+
+
+def _needs_packing(facts: ElementFacts, target: TargetFacts) -> bool:
+    """An artifact set that is packed anew may have another digest than the one that was lost."""
+    return target.reference.is_archive and facts.is_artifact
+
+
+def _new_access(facts: ElementFacts, target: TargetFacts, options: TransferOptions) -> Optional[Dict[str, Any]]:
+    """The access at the target; None for an artifact set that is not packed yet."""
+    content = facts.content
+    if facts.place is not None:
+        reference = target_reference(target.reference, facts.place, facts.digest, options.with_digest)
+        return {"imageReference": str(reference), "type": "ociArtifact"}
+    if isinstance(content, ArtifactContent):
+        if content.packed is not None and content.packed.digest:
+            return local_blob(content.packed.digest, content.packed.media_type, facts.hint)
+        return None
+    if content is None or not facts.digest:
+        return None
+    return local_blob(facts.digest, content.media_type, facts.hint)
+
+
+def preview_access(plan: ElementPlan) -> Dict[str, Any]:
+    """The access as check mode can tell it: the digest of what is not packed yet is null."""
+    if plan.access is not None:
+        return dict(plan.access)
+    facts = plan.facts
+    media_type = artifact_set_type(facts.tree.main) if facts.tree else getattr(facts.content, "media_type", "")
+    return dict(local_blob("", media_type, facts.hint), localReference=None)
+
+
+def _moved_tags(elements: Sequence[ElementPlan], target: TargetFacts) -> Tuple[str, ...]:
+    notes = []
+    for plan in elements:
+        facts = plan.facts
+        if plan.retag or not facts.is_artifact or not facts.present or not facts.tag_there or facts.place is None:
+            continue
+        if facts.tag_there != facts.digest:
+            name = target.reference.image(facts.place.path, facts.place.tag)
+            notes.append(
+                f"{facts.label}: {name} was moved to {facts.tag_there}; the image {facts.digest} itself is there. "
+                "Set overwrite to true to move the tag back."
+            )
+    return tuple(notes)
+
+
+def _with_context(descriptor: ComponentDescriptor, target: TargetFacts) -> ComponentDescriptor:
+    contexts = descriptor.repository_contexts
+    if target.context is None or (contexts and contexts[-1] == target.context):
+        return descriptor
+    return descriptor.changed(repository_contexts=contexts + [dict(target.context)])

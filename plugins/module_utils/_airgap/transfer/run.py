@@ -1,0 +1,157 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A transfer as a whole: select, look, plan, and, outside check mode, carry out; for each target in turn."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+from ..model.errors import OcmError
+from ..model.identity import identity_text
+from ..model.reference import RepositoryReference
+from ..oci.client import Registries
+from ..sources.content import ContentFinder
+from ..store.component_store import open_store, open_target
+from ..store.component_version import StoredVersion
+from .closure import Closure, Key, resolve_versions
+from .execute import Executor
+from .options import TransferOptions
+from .outcome import BlobCounts
+from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
+from .survey import Survey
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which component versions: component "" means all of an archive, neither version nor constraint all versions."""
+
+    component: str = ""
+    version: str = ""
+    constraint: str = ""
+
+
+@dataclass
+class TransferResult:
+    """What a transfer did, or in check mode would do. failures: (target, error) of targets that failed."""
+
+    component_versions: List[Dict[str, Any]] = field(default_factory=list)
+    resources: List[Dict[str, Any]] = field(default_factory=list)
+    warnings: List[str] = field(default_factory=list)
+    statistics: Dict[str, Any] = field(default_factory=dict)
+    failures: List[Tuple[str, OcmError]] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return any(version["action"] != "unchanged" for version in self.component_versions)
+
+
+class Transfer:
+    """One source, any number of targets. connect() gives fresh connections, whose traffic is counted apart."""
+
+    def __init__(self, options: TransferOptions, connect: Callable[[], Registries], check_mode: bool) -> None:
+        self._options, self._connect, self._check_mode = options, connect, check_mode
+        self._source_side, self._target_side = connect(), connect()
+        self._counts = BlobCounts()
+
+    def run(
+        self, source: RepositoryReference, targets: Sequence[RepositoryReference], selection: Selection
+    ) -> TransferResult:
+        """Raises OcmError when the source cannot be read; what fails at one target is in the result's failures."""
+        started, result = time.monotonic(), TransferResult()
+        store = open_store(source, self._source_side)
+        try:
+            roots = resolve_versions(store, selection.component, selection.version, selection.constraint)
+            versions = Closure(store, self._options.recursive).children_first(roots)
+            finder = ContentFinder(store, self._source_side)
+            for target in targets:
+                try:
+                    self._one_target(store, target, versions, finder, result)
+                except OcmError as error:
+                    result.failures.append((str(target), error))
+            result.warnings.extend(_dangling(versions, self._options.recursive))
+        finally:
+            store.close()
+            self._source_side.close()
+            self._target_side.close()
+        result.statistics = self._statistics(started)
+        return result
+
+    def _one_target(
+        self,
+        store: Any,
+        reference: RepositoryReference,
+        versions: Sequence[StoredVersion],
+        finder: ContentFinder,
+        result: TransferResult,
+    ) -> None:
+        target = open_target(reference, self._target_side)
+        try:
+            facts, target_facts = Survey(store, target, finder, self._options).look(versions)
+            plan = make_plan(facts, target_facts, self._options)
+            executor = Executor(plan, target, self._options.concurrency, self._counts)
+            if plan.changes and not self._check_mode:
+                executor.run()
+            _report(plan, executor, result)
+        finally:
+            target.close()
+
+    def _statistics(self, started: float) -> Dict[str, Any]:
+        def side(registries: Registries) -> Dict[str, int]:
+            return {"requests": registries.traffic.requests, "bytes": registries.traffic.bytes}
+
+        return {
+            "source": side(self._source_side),
+            "target": side(self._target_side),
+            "blobs": self._counts.to_mapping(),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+
+
+def _report(plan: Plan, executor: Executor, result: TransferResult) -> None:
+    location = plan.target.location
+    for version in plan.versions:
+        head = {"target": location, "component": version.name, "version": version.version}
+        result.component_versions.append(dict(head, action=version.action))
+        result.warnings.extend(f"{location}: {note}" for note in version.notes)
+        result.warnings.extend(_left_behind(version, location))
+        for element in version.elements:
+            facts = element.facts
+            landed = executor.landed.get(facts.label)
+            result.resources.append(
+                dict(
+                    head,
+                    kind=facts.kind,
+                    name=facts.identity["name"],
+                    identity=dict(facts.identity),
+                    action=element.action,
+                    before=facts.access.to_mapping(),
+                    after=dict(landed.access) if landed else preview_access(element),
+                    digest=facts.digest or (landed.digest if landed else None) or None,
+                )
+            )
+
+
+def _left_behind(version: VersionPlan, location: str) -> List[str]:
+    """Relative references that nobody can follow from the target."""
+    return [
+        f"{location}: {element.facts.label} is a relative reference that was not moved: it leads nowhere there."
+        for element in version.elements
+        if element.action == BY_REFERENCE and element.facts.access.type == "relativeOciReference"
+    ]
+
+
+def _dangling(versions: Sequence[StoredVersion], recursive: bool) -> List[str]:
+    """References that a transfer without recursion leaves without what they refer to."""
+    if recursive:
+        return []
+    moved: List[Key] = [(item.descriptor.name, item.descriptor.version) for item in versions]
+    return [
+        f"{item} refers to {element['componentName']}:{element['version']} ({identity_text({'name': element['name']})}), "
+        "which is not moved with it because recursive is false."
+        for item in versions
+        for element in item.descriptor.references
+        if (element["componentName"], element["version"]) not in moved
+    ]

@@ -1,0 +1,283 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at source and target and says what is there. Only reads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
+
+from ..model.access import BY_VALUE_TYPES, Access
+from ..model.comparison import compare
+from ..model.errors import DigestMismatch, NotFound, Refused
+from ..model.identity import Element, identity_of
+from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
+from ..sources.content import ContentFinder, stated_digest
+from ..store.component_store import ComponentStore
+from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
+from ..store.repository import ArtifactRepository, ArtifactTree, read_artifact
+from .naming import Place, artifact_name, hint_of, place_of, wanted_digest
+from .options import BLOBS, CONTENT, MANIFESTS, TransferOptions
+from .plan import ElementFacts, TargetFacts, VersionFacts, tag_conflicts
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+class Survey:
+    """One look at a source and a target for a list of component versions."""
+
+    def __init__(
+        self, source: ComponentStore, target: ComponentStore, finder: ContentFinder, options: TransferOptions
+    ) -> None:
+        self._source, self._target, self._finder, self._options = source, target, finder, options
+        self._trees: Dict[Tuple[str, str], ArtifactTree] = {}
+
+    def look(self, versions: Sequence[StoredVersion]) -> Tuple[List[VersionFacts], TargetFacts]:
+        """The facts of every version, in the order given, and of the target.
+
+        Raises Refused for content that cannot be moved by value, and whatever reading raises.
+        """
+        self._refuse_immovable(versions)
+        target = TargetFacts(self._target.reference, self._target.location, self._target.repository_context())
+        begun = self._map(self._begin, versions)
+        jobs = [(version, element) for version in begun for element in version.elements]
+        seen = self._map(lambda job: self._look_at(*job), jobs)
+        elements = iter(seen)
+        facts = [replace(version, elements=tuple(next(elements) for _ in version.elements)) for version in begun]
+        return facts, replace(target, claims=self._claims(facts, target))
+
+    def _map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> List[Found]:
+        with ThreadPoolExecutor(self._options.concurrency) as pool:
+            return list(pool.map(function, items))
+
+    def _refuse_immovable(self, versions: Sequence[StoredVersion]) -> None:
+        """Everything that cannot be moved by value, told at once and before anything is read."""
+        against: List[str] = []
+        types: Set[str] = set()
+        for version in versions:
+            for kind, element in _elements(version):
+                access = version.descriptor.access_of(element)
+                if self._options.by_value(kind, access) and not _is_movable(access):
+                    against.append(f"{version.descriptor.label_of(kind, element)} has the access type {access.type}")
+                    types.add(access.type)
+        if against:
+            raise Refused(
+                f"{self._source.location}: content that cannot be moved by value: {'; '.join(against)}.",
+                f"Nothing was written. by_reference_access_types: [{', '.join(sorted(types))}] leaves it where it is.",
+            )
+
+    def _begin(self, version: StoredVersion) -> VersionFacts:
+        descriptor = version.descriptor
+        existing = self._target.find(descriptor.name, descriptor.version)
+        comparison = compare(descriptor, existing.descriptor) if existing else None
+        keeps = existing is not None and comparison is not None and not comparison.signed
+        if existing is not None and comparison is not None and comparison.volatile and _is_index_layout(existing):
+            keeps = False  # what is written has another layout, so its local blobs have to move again
+        elements = []
+        for kind, element in _elements(version):
+            access = descriptor.access_of(element)
+            identity = descriptor.identity_of(kind, element)
+            facts = ElementFacts(
+                kind, element, descriptor.label_of(kind, element), identity, access, hint_of(access, self._source.reference)
+            )
+            kept = _access_at(existing, kind, identity) if existing is not None and keeps else None
+            elements.append(replace(facts, kept=kept))
+        return VersionFacts(version, existing, comparison, tuple(elements))
+
+    def _look_at(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
+        if not self._options.by_value(facts.kind, facts.access):
+            return facts
+        facts = self._check_kept(version, replace(facts, by_value=True))
+        if facts.present:
+            return facts
+        content = self._finder.find(version.source, facts.kind, facts.element)
+        facts = replace(facts, content=content)
+        if isinstance(content, ArtifactContent):
+            return self._look_at_artifact(version, facts, content)
+        return _look_at_blob(facts, content)
+
+    def _check_kept(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
+        """Is what the version at the target refers to its own, and is it there?"""
+        if facts.kept is None or version.target is None:
+            return facts
+        access = Access.from_mapping(facts.kept, facts.label)
+        if access.is_local:
+            return self._check_kept_blob(version.target, facts, access)
+        place, digest = self._own_artifact(access, facts.element)
+        if place is None:
+            return replace(facts, kept=None)
+        repository = self._target.artifacts(place.path)
+        present, tag_there = self._artifact_there(repository, place.tag, digest)
+        return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there)
+
+    def _check_kept_blob(self, existing: StoredVersion, facts: ElementFacts, access: Access) -> ElementFacts:
+        if not self._target.is_archive and access.get("mediaType") and _should_be_artifact(access):
+            nested = existing.local_manifest(access, facts.label)
+            if nested is not None and existing.repository is not None:
+                present, _tag = self._artifact_there(existing.repository, "", nested)
+                return replace(facts, digest=nested, present=present)
+        blob = existing.local_blob(access, facts.label)
+        return replace(facts, digest=blob.digest, size=blob.size, present=self._blob_there(blob, self._level))
+
+    @property
+    def _level(self) -> str:
+        """A file is cheap to look for: an archive's blobs are always looked at."""
+        return BLOBS if self._target.is_archive and self._options.check == MANIFESTS else self._options.check
+
+    def _own_artifact(self, access: Access, element: Element) -> Tuple[Optional[Place], str]:
+        """Place and digest of an artifact of the target's own; None for what lies elsewhere."""
+        reference = self._target.reference
+        if access.type != "ociArtifact" or reference.is_archive:
+            return None, ""
+        image = ImageReference.parse(str(access.get("imageReference")))
+        prefix = f"{reference.prefix}/" if reference.prefix else ""
+        if image.host != reference.host or not image.repository.startswith(prefix):
+            return None, ""
+        return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
+
+    def _artifact_there(self, repository: ArtifactRepository, tag: str, digest: str) -> Tuple[bool, str]:
+        """(is the artifact there as deep as `check` asks, what its tag stands for)."""
+        by_tag = repository.head_manifest(tag) if tag else None
+        tag_there = by_tag.digest if by_tag else ""
+        there = bool(digest) and (tag_there == digest or repository.head_manifest(digest) is not None)
+        if there and self._options.check != MANIFESTS:
+            there = self._artifact_whole(repository, digest)
+        return there, tag_there
+
+    def _artifact_whole(self, repository: ArtifactRepository, digest: str) -> bool:
+        try:
+            tree = read_artifact(repository, digest)
+        except NotFound:
+            return False
+        blobs = [
+            BlobContent(blob.media_type, blob.digest, blob.size, _opener(repository, blob.digest, blob.size), repository)
+            for blob in tree.blobs
+        ]
+        return all([self._blob_there(blob, self._options.check) for blob in blobs])
+
+    def _blob_there(self, blob: BlobContent, level: str) -> bool:
+        """Raises DigestMismatch when `check` is content and what is stored is damaged."""
+        if level == MANIFESTS or blob.repository is None:
+            return True
+        if level == BLOBS:
+            return blob.repository.blob_size(blob.digest) is not None
+        try:
+            with blob.open() as blocks:
+                for _block in blocks:
+                    pass
+        except NotFound:
+            return False
+        except DigestMismatch as error:
+            raise DigestMismatch(
+                f"{self._target.location}: stored content is damaged. {error.message}",
+                "A registry keeps a blob that it has: delete it there (or its repository), then run again.",
+            ) from None
+        return True
+
+    def _look_at_artifact(self, version: VersionFacts, facts: ElementFacts, content: ArtifactContent) -> ElementFacts:
+        digest = facts.digest or self._source_digest(facts, content)
+        if self._target.is_archive:
+            packed = content.packed is not None and content.packed.digest
+            return replace(facts, digest=digest, tree=None if packed else self._tree(facts, content, digest))
+        place, present, tag_there = facts.place, False, facts.tag_there
+        if place is None:
+            fallback = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
+            name = artifact_name(facts.access)
+            place = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
+            present, tag_there = self._artifact_there(self._target.artifacts(place.path), place.tag, digest)
+        tree = None if present else self._tree(facts, content, digest)
+        return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there, tree=tree)
+
+    def _source_digest(self, facts: ElementFacts, content: ArtifactContent) -> str:
+        """The digest of the artifact's main manifest: stated, else as the source answers."""
+        stated = stated_digest(facts.element)
+        packed = content.packed
+        if stated and not (packed and stated == packed.digest):
+            return stated
+        if content.reference.startswith("sha"):
+            return content.reference
+        there = content.repository.head_manifest(content.reference)
+        if there is None:
+            raise NotFound(f"{facts.label}: {content.repository.name} has no artifact {content.reference}.")
+        return there.digest
+
+    def _tree(self, facts: ElementFacts, content: ArtifactContent, digest: str) -> ArtifactTree:
+        key = (content.repository.name, digest)
+        if key not in self._trees:
+            tree = read_artifact(content.repository, content.reference or digest)
+            asked = wanted_digest(facts.hint) or digest
+            if tree.main.digest not in (asked, digest) or tree.main.digest != digest:
+                raise DigestMismatch(
+                    f"{facts.label}: the artifact at {content.repository.name} is {tree.main.digest}, "
+                    f"the component version says {digest}.",
+                    "It was changed after the component version was made: get the component version anew.",
+                )
+            self._trees[key] = tree
+        return self._trees[key]
+
+    def _claims(self, facts: Sequence[VersionFacts], target: TargetFacts) -> Mapping[str, FrozenSet[Tuple[str, str, str]]]:
+        """For components with a tag in dispute: what their versions at the target refer to."""
+        if self._options.overwrite or not tag_conflicts(facts, target, self._options):
+            return {}
+        names = {version.source.descriptor.name for version in facts}
+        return {name: frozenset(self._claims_of(name)) for name in names}
+
+    def _claims_of(self, component: str) -> List[Tuple[str, str, str]]:
+        try:
+            versions = self._target.versions(component)
+        except NotFound:
+            return []
+        found = []
+        for version in versions:
+            stored = self._target.find(component, version)
+            for kind, element in _elements(stored) if stored else ():
+                place, digest = self._own_artifact(stored.descriptor.access_of(element), element)
+                if place is not None and kind:
+                    found.append((place.path, place.tag, digest))
+        return found
+
+
+def _opener(repository: ArtifactRepository, digest: str, size: int) -> Callable[[], Any]:
+    return lambda: repository.open_blob(digest, size)
+
+
+def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
+    """Resources, then sources: the order in which their blobs become layers."""
+    descriptor = version.descriptor
+    return [("resource", item) for item in descriptor.resources] + [("source", item) for item in descriptor.sources]
+
+
+def _access_at(existing: StoredVersion, kind: str, identity: Mapping[str, str]) -> Optional[Mapping[str, Any]]:
+    elements = existing.descriptor.elements(kind)
+    return next((dict(item["access"]) for item in elements if identity_of(item, elements) == identity), None)
+
+
+def _is_index_layout(existing: StoredVersion) -> bool:
+    return existing.manifest is not None and existing.manifest.digest != existing.digest
+
+
+def _is_movable(access: Access) -> bool:
+    return access.type in BY_VALUE_TYPES
+
+
+def _should_be_artifact(access: Access) -> bool:
+    return str(access.get("mediaType")).endswith("+json")
+
+
+def _look_at_blob(facts: ElementFacts, content: BlobContent) -> ElementFacts:
+    stated = stated_digest(facts.element)
+    if stated and content.digest and stated != content.digest:
+        raise DigestMismatch(
+            f"{facts.label}: its content has the digest {content.digest}, the component version says {stated}.",
+            "The component version is damaged or was tampered with.",
+        )
+    digest = stated or content.digest
+    size = content.size
+    if size < 0 and content.digest and content.repository is not None:
+        size = content.repository.blob_size(content.digest)
+        if size is None:
+            raise NotFound(f"{facts.label}: {content.repository.name} has no blob {content.digest}.")
+    return replace(facts, digest=digest, size=size, content=replace(content, digest=digest, size=size))
