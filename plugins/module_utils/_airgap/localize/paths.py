@@ -55,6 +55,10 @@ class Path:
             raise InvalidInput("A path is empty.", "Write it as in spec.template.spec.containers[0].image.")
         return cls(text, tuple(_Reader(text).read()))
 
+    @property
+    def has_wildcard(self) -> bool:
+        return EACH in self.steps
+
     def places(self, document: Any) -> List[Place]:
         """The places in a document that the path means; what follows the last wildcard need not exist.
 

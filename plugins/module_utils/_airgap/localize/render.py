@@ -33,12 +33,14 @@ _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 class FileStyle:
     """How a file is written. step: indentation of maps, offset: of lists below their key, in columns.
 
-    is_json: every value is JSON. indent: of pretty JSON, "" for one line. colon, comma: JSON's separators.
+    literals: texts of several lines may be block scalars. is_json: every value is JSON. indent: of pretty JSON, "" for
+    one line. colon, comma: JSON's separators. ascii_only: other letters are escaped.
     """
 
     newline: str = "\n"
     step: int = 2
     offset: int = 2
+    literals: bool = True
     is_json: bool = False
     indent: str = ""
     colon: str = ": "
@@ -182,7 +184,7 @@ def below_key(value: Any, indent: int, style: FileStyle, quotes: str = "") -> Tu
     """What stands behind a key and what in the lines below. indent: the key's column."""
     if isinstance(value, (dict, list)) and value:
         return "", block(value, indent + (style.step if isinstance(value, dict) else style.offset), style)
-    return _inline(value, indent + style.step, quotes)
+    return _inline(value, indent + style.step, quotes, style.literals)
 
 
 def below_dash(value: Any, indent: int, style: FileStyle, quotes: str = "") -> Tuple[str, List[str]]:
@@ -190,13 +192,13 @@ def below_dash(value: Any, indent: int, style: FileStyle, quotes: str = "") -> T
     if isinstance(value, (dict, list)) and value:
         lines = block(value, indent + 2, style)
         return lines[0].lstrip(" "), lines[1:]
-    return _inline(value, indent + 2, quotes)
+    return _inline(value, indent + 2, quotes, style.literals)
 
 
-def _inline(value: Any, indent: int, quotes: str) -> Tuple[str, List[str]]:
+def _inline(value: Any, indent: int, quotes: str, literals: bool) -> Tuple[str, List[str]]:
     if isinstance(value, (dict, list)):
         return ("{}" if isinstance(value, dict) else "[]"), []
-    if isinstance(value, str) and quotes not in ("'", '"') and _is_literal(value):
+    if literals and isinstance(value, str) and quotes not in ("'", '"') and _is_literal(value):
         return _literal(value, indent)
     return scalar(value, quotes), []
 

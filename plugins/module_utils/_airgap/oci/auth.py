@@ -20,10 +20,10 @@ from ..model.reference import DOCKER_HUB
 from .authfile import Credentials
 from .challenge import Access, Challenge, covers, merge_scopes, parse_challenges
 from .credentials import Secrets
-from .failures import Place, auth_error, read_error
+from .failures import Place, auth_error, read_error, what_was_said
 from .library import AuthBackend, not_used
 from .settings import RegistrySettings
-from .transport import Answer, Request, display, host_of
+from .transport import Answer, Request, display, host_of, is_plain_url
 
 MAX_TOKEN_ANSWER = 1024 * 1024
 DEFAULT_LIFETIME = 60.0
@@ -138,15 +138,12 @@ class Authenticator(AuthBackend):
         place = Place(place.host, place.repository, f"{place.operation} (token from {display(challenge.realm)})")
         request = self._token_request(challenge, scopes, credentials, place)
         answer = self._send(request)
+        if answer.status == 200:
+            return self._read_token(answer, scopes, credentials, place)
+        said, code = self._secrets.strike(what_was_said(answer)), read_error(answer)[0]
         if answer.status in (401, 403):
-            code, text = read_error(answer)
-            said = " ".join(part for part in (str(answer.status), code, text) if part)
             raise auth_error(place, credentials, 401, code, said)
-        if answer.status != 200:
-            code, text = read_error(answer)
-            said = " ".join(part for part in (str(answer.status), code, text) if part)
-            raise AuthError(place.tell(f"the token service answered {self._secrets.strike(said)}."), "", answer.status, code)
-        return self._read_token(answer, scopes, credentials, place)
+        raise AuthError(place.tell(f"the token service answered {said}."), "", answer.status, code)
 
     def _token_request(
         self, challenge: Challenge, scopes: Tuple[str, ...], credentials: Credentials, place: Place
@@ -159,7 +156,13 @@ class Authenticator(AuthBackend):
             body = urlencode(fields).encode("ascii")
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             return Request(
-                "POST", challenge.realm, place, headers, body=lambda: body, limit=MAX_TOKEN_ANSWER, for_token=True,
+                "POST",
+                challenge.realm,
+                place,
+                headers,
+                body=lambda: body,
+                limit=MAX_TOKEN_ANSWER,
+                for_token=True,
                 redirects=False,
             )
         fields += [("scope", scope) for scope in scopes]
@@ -168,9 +171,7 @@ class Authenticator(AuthBackend):
         basic = credentials.basic if credentials.password else ""
         return Request("GET", url, place, authorization=basic, limit=MAX_TOKEN_ANSWER, for_token=True)
 
-    def _read_token(
-        self, answer: Answer, scopes: Tuple[str, ...], credentials: Credentials, place: Place
-    ) -> Token:
+    def _read_token(self, answer: Answer, scopes: Tuple[str, ...], credentials: Credentials, place: Place) -> Token:
         try:
             content = parse_json(answer.body, "token answer")
         except InvalidContent:
@@ -197,13 +198,9 @@ def check_realm(
 
     host: the registry's host[:port]. allowed: further hosts (with or without a port) that may see the password.
     """
-    try:
-        parts = urlsplit(realm)
-        usable = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_plain_url(realm):
         raise AuthError(place.tell("the registry names a token realm that is not an https URL."))
+    parts = urlsplit(realm)
     shown = display(realm)
     if parts.scheme == "http" and not plain_http:
         hint = "It must be https; only a registry that is reached without TLS may have a realm without TLS."
@@ -212,7 +209,10 @@ def check_realm(
     names = (host_of(realm), parts.hostname)
     if credentials.anonymous or parts.hostname == own_name or any(name in allowed for name in names):
         return
-    hint = f"If that service may see the password, add {host_of(realm)} to token_realms of the entry {host} of registries."
+    hint = (
+        f"If that service may see the password, add {host_of(realm)} to token_realms of the entry {host} of registries."
+    )
     raise AuthError(
-        place.tell(f"the registry wants the password sent to the token realm {shown}, another host. Nothing was sent."), hint
+        place.tell(f"the registry wants the password sent to the token realm {shown}, another host. Nothing was sent."),
+        hint,
     )

@@ -105,8 +105,11 @@ class AuthFile:
             username, password = self._decode(str(entry["auth"]), key)
         identity_token = str(entry.get("identitytoken") or "")
         found = Credentials(
-            username, "" if identity_token else password, identity_token,
-            str(entry.get("registrytoken") or ""), f"the auth file {self.path}",
+            username,
+            "" if identity_token else password,
+            identity_token,
+            str(entry.get("registrytoken") or ""),
+            f"the auth file {self.path}",
         )
         return None if found.anonymous else found
 
@@ -137,8 +140,12 @@ def ask_helper(name: str, server: str, auth_file: str, seconds: float = HELPER_S
     hint = "An entry for the host in registries is used instead of the helper, without credentials anonymously."
     try:
         result = subprocess.run(
-            [program, "get"], input=server.encode("utf-8"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            timeout=seconds, check=False,
+            [program, "get"],
+            input=server.encode("utf-8"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=seconds,
+            check=False,
         )
     except OSError as error:
         raise AuthError(f"{where}: it cannot be run ({error.strerror}).", hint) from None
@@ -194,7 +201,8 @@ def _read(path: str) -> Mapping[str, Any]:
             raw = stream.read(MAX_AUTH_FILE + 1)
     except OSError as error:
         raise InvalidInput(
-            f"Auth file {path}: cannot be read ({error.strerror}).", "Name an auth file of Docker or Podman in auth_file."
+            f"Auth file {path}: cannot be read ({error.strerror}).",
+            "Name an auth file of Docker or Podman in auth_file.",
         ) from None
     if len(raw) > MAX_AUTH_FILE:
         raise InvalidInput(f"Auth file {path}: larger than {MAX_AUTH_FILE} bytes.")

@@ -57,7 +57,7 @@ def parse_challenges(header: str) -> List[Challenge]:
 
 def _skip_token68(header: str, position: int) -> int:
     """A scheme may be followed by one bare value instead of parameters; nothing here uses it."""
-    if header[position:position + 1] != " ":
+    if header[position : position + 1] != " ":
         return position
     start = re.compile(r" +").match(header, position).end()
     value = _TOKEN68.match(header, start)

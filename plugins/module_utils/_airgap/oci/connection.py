@@ -15,7 +15,7 @@ from ..model.reference import DOCKER_HUB
 from .auth import Authenticator
 from .challenge import Access
 from .credentials import CredentialStore
-from .failures import Place, read_error, status_error
+from .failures import Place, status_error, what_was_said
 from .library import Container, Registry, not_used
 from .retry import RETRYABLE_STATUSES, Retrier, RetryPolicy, TryAgain
 from .session import configure
@@ -80,6 +80,14 @@ class OwnMount:
                 self.supported = supported
 
 
+class HostState:
+    """What all connections to one host share: pauses that it asked for, and what it can do."""
+
+    def __init__(self, retrier: Retrier) -> None:
+        self.retrier = retrier
+        self.own_mount = OwnMount()
+
+
 class RegistryConnection(Registry):
     """All requests to one registry host: the right login, one re-authentication, retries. Safe for several threads.
 
@@ -93,15 +101,16 @@ class RegistryConnection(Registry):
         plain_http: bool,
         transport: Transport,
         store: CredentialStore,
-        retrier: Optional[Retrier] = None,
+        shared: Optional[HostState] = None,
     ) -> None:
         api_host = DOCKER_HUB_API if settings.host == DOCKER_HUB else settings.host
         super().__init__(hostname=api_host, insecure=plain_http)
         self.host = settings.host
-        self.own_mount = OwnMount()
+        shared = shared or HostState(Retrier(RetryPolicy(retries=transport.options.retries)))
+        self.own_mount = shared.own_mount
+        self._retrier = shared.retrier
         self._transport = transport
         self.session = transport.session(settings, self._configured_session)
-        self._retrier = retrier or Retrier(RetryPolicy(retries=transport.options.retries))
         self.auth = Authenticator(
             settings, plain_http, lambda path: store.find(settings.host, path), self._send_token, transport.secrets
         )
@@ -129,6 +138,12 @@ class RegistryConnection(Registry):
     def retries(self) -> int:
         return self._retrier.policy.retries
 
+    def wait_before(self, retry: int) -> None:
+        self._retrier.wait_before(retry)
+
+    def add_bytes(self, count: int) -> None:
+        self._transport.traffic.add_bytes(count)
+
     def blocks(self, answer: Answer, call: Call) -> Any:
         return self._transport.blocks(answer, self._request(call, ""))
 
@@ -148,9 +163,8 @@ class RegistryConnection(Registry):
 
     def _answer_challenge(self, answer: Answer, call: Call, sent: str, place: Place) -> str:
         challenge = answer.headers.get("WWW-Authenticate") or ""
-        code, text = read_error(answer)
-        said = " ".join(part for part in (str(answer.status), code) if part) + (f" ({text})" if text else "")
-        return self.auth.answer(challenge, call.access, sent, place, self._transport.secrets.strike(said))
+        said = self._transport.secrets.strike(what_was_said(answer))
+        return self.auth.answer(challenge, call.access, sent, place, said)
 
     def _request(self, call: Call, authorization: str) -> Request:
         place = Place(self.host, call.access.repository, call.operation)
@@ -173,7 +187,9 @@ class RegistryConnection(Registry):
     def _send_token(self, request: Request) -> Answer:
         """Send a token request; a realm on the registry's own name shares its TLS settings."""
         own_name = urlsplit(f"//{self.hostname}").hostname
-        same = urlsplit(request.url).hostname == own_name and not self._transport.options.entry_for(host_of(request.url))
+        same = urlsplit(request.url).hostname == own_name and not self._transport.options.entry_for(
+            host_of(request.url)
+        )
         session = self.session if same else self._transport.session(self._transport.settings_for_url(request.url))
         return self._retrier.run(lambda: self._attempt_token(request, session))
 

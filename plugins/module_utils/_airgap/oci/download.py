@@ -11,7 +11,6 @@ from typing import Iterator, Optional
 from ..model.errors import DigestMismatch, RegistryError
 from .connection import Call, RegistryConnection
 from .failures import Place
-from .retry import TryAgain
 from .session import BLOCK_SIZE
 from .transport import Answer, BodyBroken
 
@@ -30,6 +29,7 @@ class BlobDownload:
         self._size = size
         self._answer: Optional[Answer] = None
         self._position = 0
+        self._known = 0
 
     def open(self) -> None:
         """Raises the errors of RegistryConnection, DigestMismatch when the registry announces another size."""
@@ -60,33 +60,31 @@ class BlobDownload:
                 tries += 1
                 if tries > self._connection.retries:
                     raise broken.error from None
-                self._continue(tries, broken)
+                self._continue(tries)
 
     def _rest(self) -> Iterator[bytes]:
         for block in self._connection.blocks(self._answer, self._call):
+            known = min(self._known, len(block))
+            self._known -= known
+            block = block[known:] if known else block
             self._position += len(block)
-            yield block
+            if block:
+                yield block
 
-    def _continue(self, tries: int, broken: BodyBroken) -> None:
+    def _continue(self, tries: int) -> None:
         """Ask for what is missing; a registry that ignores Range sends all again, and what is known is skipped."""
-        self._connection.wait(tries, broken.error)
+        self._connection.wait_before(tries)
         headers = dict(self._call.headers)
         if self._position:
             headers["Range"] = f"bytes={self._position}-"
-        call = Call(
-            "GET", self._call.url, self._call.operation, self._call.access, (200, 206), headers, stream=True
-        )
+        call = Call("GET", self._call.url, self._call.operation, self._call.access, (200, 206), headers, stream=True)
         self._answer = self._connection.send(call)
         if self._answer.status == 206:
             found = _CONTENT_RANGE.match(self._answer.headers.get("Content-Range") or "")
             if not found or int(found.group(1)) != self._position:
                 self.close()
                 raise RegistryError(self._place.tell("the registry continues the blob at a wrong place."), status=206)
-        elif self._position:
-            self._skip(self._position)
-
-    def _skip(self, count: int) -> None:
-        """Read `count` bytes again. A break inside is one more try of the same kind."""
+        self._known = self._position if self._answer.status == 200 else 0
 
     @property
     def _place(self) -> Place:

@@ -90,7 +90,7 @@ def _tls_error(error: ssl.SSLError, place: Place) -> Unreachable:
 def status_error(answer: Any, place: Place, credentials: Optional[Credentials]) -> OcmError:
     """The error for an answer with an error status. answer: has status, headers and body (bytes)."""
     code, text = read_error(answer)
-    said = " ".join(part for part in (str(answer.status), code) if part) + (f" ({text})" if text else "")
+    said = what_was_said(answer)
     if answer.status in (401, 403):
         return auth_error(place, credentials, answer.status, code, said)
     if answer.status == 404:
@@ -98,7 +98,9 @@ def status_error(answer: Any, place: Place, credentials: Optional[Credentials]) 
     if answer.status == 429:
         hint = "Wait and run it again; a login often has a higher limit."
         return RateLimited(place.tell(f"too many requests: {said}."), hint, answer.status, code)
-    return RegistryError(place.tell(f"the server answered {said}."), _next_step(answer, place, text), answer.status, code)
+    return RegistryError(
+        place.tell(f"the server answered {said}."), _next_step(answer, place, text), answer.status, code
+    )
 
 
 def _next_step(answer: Any, place: Place, text: str) -> str:
@@ -126,11 +128,19 @@ def auth_error(
     if known:
         reason = f"the login is not accepted: {who}{said}."
         return AuthError(place.tell(reason), "Check user name, password and the account's rights.", status, code)
-    return AuthError(place.tell(f"it wants credentials, and none are configured{said}."), _login_hint(place), status, code)
+    return AuthError(
+        place.tell(f"it wants credentials, and none are configured{said}."), _login_hint(place), status, code
+    )
 
 
 def _login_hint(place: Place) -> str:
     return f"Give username and password in an entry {place.host} of registries, or an auth_file that has the host."
+
+
+def what_was_said(answer: Any) -> str:
+    """Status, code and message of an error answer: `404 NAME_UNKNOWN (repository name not known)`."""
+    code, text = read_error(answer)
+    return " ".join(part for part in (str(answer.status), code) if part) + (f" ({text})" if text else "")
 
 
 def read_error(answer: Any) -> Tuple[str, str]:

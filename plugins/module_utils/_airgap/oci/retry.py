@@ -135,3 +135,8 @@ class Retrier:
                     self.pause.extend(failure.retry_after)
             waited += wait
             self._sleep(wait)
+
+    def wait_before(self, retry: int) -> None:
+        """Wait as before the retry number `retry` (1, 2, ...)."""
+        self._sleep(self.policy.wait_before(min(retry, self.policy.retries), None, 0.0, self._chance()) or 0.0)
+        self.pause.wait()

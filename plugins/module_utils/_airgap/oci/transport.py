@@ -96,6 +96,17 @@ def host_of(url: str) -> str:
     return canonical_host(name if parts.port in (None, default) else f"{name}:{parts.port}")
 
 
+def is_plain_url(url: str) -> bool:
+    """True for an absolute http or https URL with a host, a possible port, and no login."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:
+        return False
+
+
 def display(url: str) -> str:
     """A URL for a message: without login, query and fragment, where secrets may stand."""
     parts = urlsplit(url)
@@ -106,13 +117,11 @@ def join(base: str, location: str, place: Place) -> str:
     """The absolute URL of a Location. Raises RegistryError: no http(s) URL, a login in it, or https turned to http."""
     try:
         url = urljoin(base, location)
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
-        usable = False
-    if not usable:
+        url = ""
+    if not is_plain_url(url):
         raise RegistryError(place.tell("the server points to something that is not a plain http or https URL."))
-    if parts.scheme == "http" and urlsplit(base).scheme == "https":
+    if urlsplit(url).scheme == "http" and urlsplit(base).scheme == "https":
         hint = "Behind a proxy, the server must be told its outside URL (X-Forwarded-Proto, or an option of its own)."
         raise RegistryError(place.tell(f"the server points from https to {display(url)}."), hint)
     return url
@@ -139,7 +148,11 @@ class Transport:
     def session(self, settings: RegistrySettings, make: Callable[..., Any] = new_session) -> Any:
         """The session of a host; entries of one host with the same TLS keys share it."""
         key = (
-            settings.host, settings.ca_path, settings.ca_data, settings.client_cert, settings.client_key,
+            settings.host,
+            settings.ca_path,
+            settings.ca_data,
+            settings.client_cert,
+            settings.client_key,
             settings.validate_certs,
         )
         with self._lock:
@@ -182,6 +195,8 @@ class Transport:
         else:
             self.traffic.count(request.method)
         body = request.body() if request.body else None
+        if isinstance(body, bytes) and not request.for_token:
+            self.traffic.add_bytes(len(body))
         with closing(body) if hasattr(body, "close") else nullcontext():
             response = self._exchange(request, session, headers, body)
         answer = Answer(response.status_code, response.headers, request.url, response=response)
@@ -194,8 +209,14 @@ class Transport:
     def _exchange(self, request: Request, session: Any, headers: Mapping[str, str], body: Any) -> Any:
         try:
             return session.request(
-                request.method, request.url, headers=headers, data=body, stream=True, allow_redirects=False,
-                timeout=(self.options.timeout, self.options.timeout), proxies=environment_proxies(request.url),
+                request.method,
+                request.url,
+                headers=headers,
+                data=body,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self.options.timeout, self.options.timeout),
+                proxies=environment_proxies(request.url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = getattr(body, "failure", None)
@@ -237,8 +258,11 @@ class Transport:
             if not block:
                 break
             seen += len(block)
-            self.traffic.add_bytes(len(block))
+            if not request.for_token:
+                self.traffic.add_bytes(len(block))
             yield block
         if 0 <= expected != seen:
-            error = RegistryError(request.place.tell(f"the body ended after {seen} of {expected} bytes."), "Run it again.")
+            error = RegistryError(
+                request.place.tell(f"the body ended after {seen} of {expected} bytes."), "Run it again."
+            )
             raise BodyBroken(error)

@@ -17,7 +17,7 @@ from ..model.version import newest_first, tag_of, version_of
 from ..oci.client import Registries
 from .archive_files import ArchiveFiles, FolderFiles, TarFiles
 from .component_archive import read_component_archive
-from .component_version import StoredVersion, read_component_version
+from .component_version import NotAComponentVersion, StoredVersion, read_component_version
 from .ctf import INDEX, Ctf, TarTarget
 from .descriptor_codec import FILE_NAME
 from .repository import ArtifactRepository, WritableRepository
@@ -80,9 +80,9 @@ class ComponentStore(ABC):
         where = f"{self.location} {component}:{version}"
         try:
             return read_component_version(self.repository(component), component, version, where, digest)
-        except NotFound as error:
-            if "no component version" in error.message:
-                raise
+        except NotAComponentVersion:
+            raise
+        except NotFound:
             return None
 
     def repository_context(self) -> Optional[dict]:

@@ -39,6 +39,10 @@ DESCRIPTOR_ANNOTATION = "software.ocm.descriptor"
 CREATOR = "ocm.airgap"
 
 
+class NotAComponentVersion(NotFound):
+    """A tag is there, but what it stands for is something else."""
+
+
 @dataclass(frozen=True)
 class BlobContent:
     """Bytes somewhere. digest "" and size -1 where they are known only after reading.
@@ -139,12 +143,12 @@ def read_component_version(
 ) -> StoredVersion:
     """Read a component version by its exact version, or by the digest of its manifest.
 
-    Raises NotFound if there is none or the tag is something else, InvalidContent if it is damaged.
+    Raises NotFound if there is none, NotAComponentVersion if the tag is something else, InvalidContent for damage.
     """
     top = repository.get_manifest(digest or tag_of(version))
     manifest = repository.get_manifest(_descriptor_manifest(top, where).digest) if top.is_index else top
     if manifest.config is None or not _is_component_version(manifest):
-        raise NotFound(f"{where}: the tag is there, but what it stands for is no component version.")
+        raise NotAComponentVersion(f"{where}: the tag is there, but what it stands for is no component version.")
     layer = _descriptor_layer(repository, manifest, where)
     if layer.size > MAX_DESCRIPTOR_SIZE:
         raise InvalidContent(f"{where}: a descriptor of {layer.size} bytes is over the limit of {MAX_DESCRIPTOR_SIZE}.")
@@ -216,7 +220,7 @@ def _descriptor_manifest(index: Manifest, where: str) -> ContentDescriptor:
     """Which manifest of an index is the component's: the annotated one, one that says so, else the first."""
     children = index.children
     if not children:
-        raise NotFound(f"{where}: the tag stands for an empty index, not for a component version.")
+        raise NotAComponentVersion(f"{where}: the tag stands for an empty index, not for a component version.")
     tests = (
         lambda child: child.annotations.get(DESCRIPTOR_ANNOTATION) == "true",
         lambda child: child.artifact_type == ARTIFACT_TYPE or child.artifact_type in CONFIG_TYPES,

@@ -21,7 +21,7 @@ from ..sources.content import Content
 from ..store.artifact_set import artifact_set_type
 from ..store.component_version import ArtifactContent, StoredVersion
 from ..store.repository import ArtifactTree
-from .naming import Place, target_reference
+from ..model.placement import Place, target_reference
 from .options import TransferOptions
 
 TRANSFERRED, UPDATED, UNCHANGED = "transferred", "updated", "unchanged"

@@ -16,7 +16,7 @@ from ..oci.client import Registries
 from ..sources.content import ContentFinder
 from ..store.component_store import open_store, open_target
 from ..store.component_version import StoredVersion
-from .closure import Closure, Key, resolve_versions
+from ..store.closure import Closure, Key, resolve_versions
 from .execute import Executor
 from .options import TransferOptions
 from .outcome import BlobCounts

@@ -18,8 +18,8 @@ from ..sources.content import ContentFinder, stated_digest
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
 from ..store.repository import ArtifactRepository, ArtifactTree, read_artifact
-from .naming import Place, artifact_name, hint_of, place_of, wanted_digest
-from .options import BLOBS, CONTENT, MANIFESTS, TransferOptions
+from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_digest
+from .options import BLOBS, MANIFESTS, TransferOptions
 from .plan import ElementFacts, TargetFacts, VersionFacts, tag_conflicts
 
 Item = TypeVar("Item")

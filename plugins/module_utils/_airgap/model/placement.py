@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Sequence, Tuple
 
-from ..model.access import Access
-from ..model.digest import is_digest
-from ..model.errors import InvalidContent, InvalidInput
-from ..model.reference import ImageReference, RepositoryReference
+from .access import Access
+from .digest import is_digest
+from .errors import InvalidContent, InvalidInput
+from .reference import ImageReference, RepositoryReference
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from ..model.errors import InvalidContent, InvalidInput, NotFound
 from ..model.identity import select
 from ..model.version import Constraint, Version
-from ..store.component_store import ComponentStore
-from ..store.component_version import StoredVersion
+from .component_store import ComponentStore
+from .component_version import StoredVersion
 
 Key = Tuple[str, str]
 

@@ -1,0 +1,136 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place that knows Ansible: arguments in, results and errors out."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ..model.errors import OcmError
+from ..oci.client import Registries
+from ..oci.library import HAS_ORAS, ORAS_IMPORT_ERROR
+from ..oci.settings import ConnectionOptions
+from ..store.yaml_text import YAML_IMPORT_ERROR
+
+SHORT_SECRET = 8
+
+
+def registry_arguments() -> Dict[str, Any]:
+    """The options that every module that talks to registries has, a fresh mapping for each call."""
+    entry = dict(
+        host=dict(type="str", required=True),
+        username=dict(type="str"),
+        password=dict(type="str", no_log=True),
+        token=dict(type="str", no_log=True),
+        ca_path=dict(type="path"),
+        ca_data=dict(type="str"),
+        client_cert=dict(type="path"),
+        client_key=dict(type="path", no_log=False),
+        validate_certs=dict(type="bool", default=True),
+        plain_http=dict(type="bool", default=False),
+        mirror=dict(type="str"),
+        token_realms=dict(type="list", elements="str", default=[], no_log=False),
+    )
+    return dict(
+        registries=dict(
+            type="list",
+            elements="dict",
+            default=[],
+            options=entry,
+            required_together=[("username", "password")],
+            mutually_exclusive=[("password", "token")],
+        ),
+        auth_file=dict(type="path"),
+        timeout=dict(type="float", default=60),
+        retries=dict(type="int", default=5),
+        concurrency=dict(type="int", default=4),
+    )
+
+
+class Context:
+    """What the logic of a module gets: its parameters, connections, and where warnings go."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self.params: Dict[str, Any] = module.params
+        self.check_mode: bool = module.check_mode
+        self.wants_diff: bool = module._diff
+        self._open: List[Registries] = []
+
+    def connect(self) -> Registries:
+        """Fresh connections with the module's options; closed at the end of the module."""
+        registries = Registries(ConnectionOptions.from_params(self.params), self._module.no_log_values.add)
+        self._open.append(registries)
+        return registries
+
+    def warn(self, text: str) -> None:
+        self._module.warn(text)
+
+    def close(self) -> None:
+        for registries in self._open:
+            registries.close()
+
+
+Logic = Callable[[Context], Dict[str, Any]]
+
+
+class Failed(OcmError):
+    """An error that comes with what was done before it. result: the module's return values."""
+
+    def __init__(self, error: OcmError, result: Dict[str, Any]) -> None:
+        super().__init__(error.message, error.hint)
+        self.result = result
+
+
+def run_module(
+    arguments: Dict[str, Any],
+    logic: Logic,
+    libraries: Sequence[Any] = (),
+    with_registries: bool = True,
+    **rules: Any,
+) -> None:
+    """Run a module: check libraries, call `logic`, hand its result to exit_json or its error to fail_json.
+
+    libraries: further (name, import error or None) that this module needs. rules: AnsibleModule's argument rules.
+    """
+    options = dict(registry_arguments(), **arguments) if with_registries else arguments
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True, **rules)
+    _require(module, [("oras", None if HAS_ORAS else ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR), *libraries])
+    _warn_of_short_secrets(module)
+    context = Context(module)
+    try:
+        result = logic(context)
+    except Failed as error:
+        module.fail_json(msg=str(error), **error.result)
+    except OcmError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=_os_error_text(error))
+    finally:
+        context.close()
+    module.exit_json(**result)
+
+
+def _require(module: AnsibleModule, libraries: Sequence[Any]) -> None:
+    for name, import_error in libraries:
+        if import_error is not None:
+            module.fail_json(msg=missing_required_lib(name), exception=import_error)
+
+
+def _warn_of_short_secrets(module: AnsibleModule) -> None:
+    """Ansible masks secrets wherever they occur in a result, so a short one damages digests and names."""
+    for entry in module.params.get("registries") or []:
+        secret: Optional[str] = entry.get("password") or entry.get("token")
+        if secret and len(secret) < SHORT_SECRET:
+            module.warn(
+                f"The secret for {entry['host']} has fewer than {SHORT_SECRET} characters: Ansible masks it wherever it "
+                "occurs in the result, also inside digests. Put it into an auth_file and use a longer one."
+            )
+
+
+def _os_error_text(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}."

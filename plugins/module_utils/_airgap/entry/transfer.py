@@ -1,0 +1,108 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ocm_transfer."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from ..model.errors import InvalidInput
+from ..model.reference import RepositoryReference
+from ..model.placement import parse_path_mapping
+from ..transfer.options import TransferOptions
+from ..transfer.run import Transfer, TransferResult
+from .module import Context, Failed
+from .selection import read_selection
+
+
+def placement_arguments() -> Dict[str, Any]:
+    """Options that decide what references at the target look like."""
+    return dict(
+        reference_form=dict(type="str", choices=["tag_digest", "tag"], default="tag_digest"),
+        path_mapping=dict(
+            type="list",
+            elements="dict",
+            default=[],
+            options={"from": dict(type="str", required=True), "to": dict(type="str", required=True)},
+        ),
+    )
+
+
+def transfer(context: Context) -> Dict[str, Any]:
+    """Move component versions."""
+    params = context.params
+    source, selection = read_selection(params, "source")
+    targets = [RepositoryReference.parse(target) for target in params["target"]]
+    if not targets or len(set(map(str, targets))) != len(targets):
+        raise InvalidInput("target must name at least one repository, and each only once.")
+    result = Transfer(read_options(params), context.connect, context.check_mode).run(source, targets, selection)
+    for warning in dict.fromkeys(result.warnings):
+        context.warn(warning)
+    values = transfer_values(result, context.wants_diff)
+    if result.failures:
+        target, error = result.failures[0]
+        failed = "; ".join(f"{name}: {problem}" for name, problem in result.failures)
+        if len(targets) > 1:
+            error = type(error)(f"{len(result.failures)} of {len(targets)} targets failed: {failed}")
+        raise Failed(error, values)
+    return values
+
+
+def read_options(params: Dict[str, Any]) -> TransferOptions:
+    """The options of a transfer. Raises InvalidInput."""
+    return TransferOptions(
+        copy_resources=params["copy_resources"],
+        copy_sources=params["copy_sources"],
+        recursive=params["recursive"],
+        overwrite=params["overwrite"],
+        with_digest=params["reference_form"] == "tag_digest",
+        path_mapping=parse_path_mapping(params["path_mapping"]),
+        by_reference=frozenset(params["by_reference_access_types"]),
+        check=params["check"],
+        concurrency=params["concurrency"],
+    )
+
+
+def transfer_values(result: TransferResult, wants_diff: bool) -> Dict[str, Any]:
+    """The module's return values."""
+    values: Dict[str, Any] = dict(
+        changed=result.changed,
+        component_versions=result.component_versions,
+        resources=result.resources,
+        statistics=result.statistics,
+    )
+    if wants_diff:
+        values["diff"] = _diff(result)
+    return values
+
+
+def _diff(result: TransferResult) -> List[Dict[str, str]]:
+    """For each target, what was there and what is there now."""
+    found = []
+    for target in dict.fromkeys(item["target"] for item in result.component_versions):
+        before, after = [], []
+        for item in result.component_versions:
+            if item["target"] != target:
+                continue
+            line = f"{item['component']}:{item['version']}"
+            before += [] if item["action"] == "transferred" else [line]
+            after.append(line if item["action"] != "updated" else f"{line} (updated)")
+            moved = [entry for entry in result.resources if _belongs(entry, item)]
+            after += [f"  {entry['kind']} {entry['name']}: {_place(entry)} ({entry['action']})" for entry in moved]
+        found.append(dict(before_header=target, after_header=target, before=_text(before), after=_text(after)))
+    return found
+
+
+def _belongs(entry: Dict[str, Any], version: Dict[str, Any]) -> bool:
+    same = all(entry[key] == version[key] for key in ("target", "component", "version"))
+    return same and entry["action"] in ("transferred", "restored")
+
+
+def _place(entry: Dict[str, Any]) -> str:
+    after = entry["after"]
+    return str(after.get("imageReference") or after.get("localReference") or after.get("type"))
+
+
+def _text(lines: List[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

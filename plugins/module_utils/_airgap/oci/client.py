@@ -1,0 +1,258 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registries of one set of options, and one repository at one of them (OCI distribution specification 1.1)."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ..model.digest import check_digest, is_digest, verified
+from ..model.errors import DigestMismatch, NotFound, RegistryError
+from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
+from ..model.reference import check_host
+from .challenge import Access
+from .connection import Call, HostState, RegistryConnection
+from .credentials import CredentialStore, Secrets
+from .download import BlobDownload
+from .failures import Place
+from .fetch import Fetcher, HttpBody
+from .library import requests
+from .retry import Retrier, RetryPolicy
+from .settings import ConnectionOptions, RegistrySettings, split_location
+from .traffic import Traffic
+from .transport import Answer, Transport, join, origin
+from .upload import BlobUpload, OpenSource
+
+MAX_TAG_PAGE = 8 * 1024 * 1024
+MAX_TAG_PAGES = 10000
+_ACCEPT = {"Accept": ", ".join(ARTIFACT_TYPES)}
+
+
+class Registries:
+    """All hosts that are reached with one set of options. Safe for several threads; close it at the end.
+
+    on_secret is called with every password and token that is read or received, so that output can be masked.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        on_secret: Callable[[str], None] = lambda secret: None,
+        new_retrier: Callable[[RetryPolicy], Retrier] = Retrier,
+    ) -> None:
+        self._new_retrier = new_retrier
+        self.traffic = Traffic()
+        self.options = options
+        self._secrets = Secrets(on_secret)
+        self._store = CredentialStore(options, self._secrets)
+        self._transport = Transport(options, self.traffic, self._secrets)
+        self._connections: Dict[Tuple[RegistrySettings, bool], RegistryConnection] = {}
+        self._states: Dict[str, HostState] = {}
+        self._lock = threading.RLock()
+
+    def repository(self, host: str, path: str, plain_http: bool = False) -> "RegistryRepository":
+        """One repository. host: host[:port]; path: with all segments (Docker Hub: library/x). Nothing is sent yet."""
+        host = check_host(host, f"Registry {host}")
+        settings = self._transport.settings_for(host, path)
+        writer = self._connection(settings, plain_http or settings.plain_http)
+        if not settings.mirror:
+            return RegistryRepository(host, path, (writer, path), (writer, path))
+        mirror_host, prefix = split_location(settings.mirror, f"The entry {settings.name} of registries, mirror")
+        mirror_path = f"{prefix}/{path}" if prefix else path
+        mirror = self._transport.settings_for(mirror_host, mirror_path)
+        reader = self._connection(mirror, mirror.plain_http)
+        return RegistryRepository(host, path, (reader, mirror_path), (writer, path))
+
+    def fetch(self, url: str, headers: Optional[Mapping[str, str]] = None) -> ContextManager[HttpBody]:
+        """Download from a web server: see Fetcher.fetch."""
+        return Fetcher(self._transport, lambda host: self._state(host).retrier).fetch(url, headers)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def _connection(self, settings: RegistrySettings, plain_http: bool) -> RegistryConnection:
+        with self._lock:
+            key = (settings, plain_http)
+            if key not in self._connections:
+                state = self._state(settings.host)
+                self._connections[key] = RegistryConnection(settings, plain_http, self._transport, self._store, state)
+            return self._connections[key]
+
+    def _state(self, host: str) -> HostState:
+        with self._lock:
+            if host not in self._states:
+                self._states[host] = HostState(self._new_retrier(RetryPolicy(retries=self.options.retries)))
+            return self._states[host]
+
+
+class RegistryRepository:
+    """One repository at one registry. Reads go to the mirror when the registry's entry names one.
+
+    Every method raises AuthError, RateLimited, Unreachable and RegistryError, which name registry, repository,
+    operation and next step. reader, writer: a connection and the path of the repository there.
+    """
+
+    def __init__(
+        self, host: str, path: str, reader: Tuple[RegistryConnection, str], writer: Tuple[RegistryConnection, str]
+    ) -> None:
+        self.host = host
+        self.path = path
+        self.name = f"{host}/{path}"
+        self._reader, self._read_path = reader
+        self._writer, self._write_path = writer
+        self._source = self._reader.get_container(self._read_path)
+
+    def tags(self) -> List[str]:
+        """All tags, each once, in the registry's order. Raises NotFound when the repository is unknown."""
+        url = self._reader.url(self._source.tags_url())
+        found: Dict[str, None] = {}
+        seen = set()
+        while url:
+            if url in seen or len(seen) >= MAX_TAG_PAGES:
+                raise RegistryError(self._place("list the tags").tell("the pages of the list have no end."))
+            seen.add(url)
+            answer = self._read("GET", url, "list the tags", limit=MAX_TAG_PAGE)
+            found.update(dict.fromkeys(self._page(answer)))
+            url = self._next_page(answer)
+        return list(found)
+
+    def head_manifest(self, reference: str) -> Optional[ContentDescriptor]:
+        """Media type, digest and size of a manifest; None when the tag or digest is not there.
+
+        A registry whose HEAD does not say all three is asked with GET.
+        """
+        url = self._source.manifest_url(reference)
+        answer = self._read("HEAD", url, f"look for the manifest {reference}", (200, 400, 404, 405, 501), _ACCEPT)
+        if answer.status == 404:
+            return None
+        digest = answer.headers.get("Docker-Content-Digest") or ""
+        media_type = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
+        complete = answer.status == 200 and is_digest(digest) and answer.length >= 0 and media_type in ARTIFACT_TYPES
+        if complete and (not is_digest(reference) or digest == reference):
+            return ContentDescriptor(media_type, digest, answer.length)
+        try:
+            return self.get_manifest(reference).descriptor()
+        except NotFound:
+            return None
+
+    def get_manifest(self, reference: str) -> Manifest:
+        """A manifest's exact bytes, checked. Raises NotFound, DigestMismatch (after a second try), InvalidContent."""
+        try:
+            return self._get_manifest(reference)
+        except DigestMismatch:
+            return self._get_manifest(reference)
+
+    def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
+        """Write a manifest's exact bytes under a tag, or under its digest.
+
+        Raises RegistryError with the registry's code (MANIFEST_BLOB_UNKNOWN: a blob is missing).
+        """
+        reference = tag or manifest.digest
+        operation = f"write the manifest {reference}"
+        container = self._writer.get_container(self._write_path)
+        call = Call(
+            "PUT",
+            container.manifest_url(reference),
+            operation,
+            Access(self._write_path, ("pull", "push")),
+            (200, 201, 202, 204),
+            {"Content-Type": manifest.media_type},
+            lambda: manifest.raw,
+        )
+        answer = self._writer.send(call)
+        stored = answer.headers.get("Docker-Content-Digest") or manifest.digest
+        if stored != manifest.digest:
+            text = f"the registry stored {stored} instead of {manifest.digest}."
+            raise RegistryError(Place(self.host, self.path, operation).tell(text), "", answer.status)
+
+    def blob_size(self, digest: str) -> Optional[int]:
+        """The size of a blob in bytes (-1 when the registry does not say it), None when it is not there."""
+        check_digest(digest, self.name)
+        url = self._source.get_blob_url(digest)
+        answer = self._read("HEAD", url, f"look for the blob {digest}", (200, 404))
+        return answer.length if answer.status == 200 else None
+
+    @contextmanager
+    def open_blob(self, digest: str, size: int = -1) -> Iterator[Iterator[bytes]]:
+        """A blob in blocks of about 1 MiB; size and digest are checked while they pass.
+
+        size: bytes as promised, -1 when unknown. A broken download goes on where it broke.
+        Raises NotFound on entering; DigestMismatch while reading.
+        """
+        check_digest(digest, self.name)
+        operation = f"read the blob {digest}"
+        call = Call(
+            "GET", self._source.get_blob_url(digest), operation, Access(self._read_path), (200,), {}, None, True
+        )
+        download = BlobDownload(self._reader, call, size)
+        try:
+            download.open()
+            yield verified(download.blocks(), digest, size, f"{self.name}, blob {digest}")
+        finally:
+            download.close()
+
+    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
+        """Bring a blob here: "present" (it was here), "mounted" (from another repository) or "copied".
+
+        size: bytes, always known. open_source: opens the content, again for every try. mount_from: repositories on
+        the same host that hold the blob. Raises what the source raises, too.
+        """
+        check_digest(digest, self.name)
+        return BlobUpload(self._writer, self._write_path, digest, size, open_source).run(mount_from)
+
+    def _get_manifest(self, reference: str) -> Manifest:
+        operation = f"read the manifest {reference}"
+        answer = self._read(
+            "GET", self._source.manifest_url(reference), operation, (200,), _ACCEPT, limit=MAX_MANIFEST_SIZE
+        )
+        self._check_plain(answer, operation)
+        announced = answer.headers.get("Docker-Content-Digest") or ""
+        expected = reference if is_digest(reference) else announced if is_digest(announced) else ""
+        mark = "@" if is_digest(reference) else ":"
+        media_type = answer.headers.get("Content-Type") or ""
+        return Manifest.parse(answer.body, media_type, expected, f"{self.name}{mark}{reference}")
+
+    def _read(
+        self,
+        method: str,
+        url: str,
+        operation: str,
+        accepted: Tuple[int, ...] = (200,),
+        headers: Optional[Mapping[str, str]] = None,
+        limit: int = MAX_TAG_PAGE,
+    ) -> Answer:
+        return self._reader.send(
+            Call(method, url, operation, Access(self._read_path), accepted, headers or {}, limit=limit)
+        )
+
+    def _page(self, answer: Answer) -> List[str]:
+        self._check_plain(answer, "list the tags")
+        tags = parse_json(answer.body, f"{self.name}, list of tags").get("tags") or []
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise RegistryError(self._place("list the tags").tell("the answer is not a list of tags."))
+        return tags
+
+    def _next_page(self, answer: Answer) -> str:
+        """The URL of the next page, "" at the end. Only the registry's own scheme, host and port are followed."""
+        links: Any = requests.utils.parse_header_links(answer.headers.get("Link") or "")
+        link = next((item["url"] for item in links if item.get("rel") == "next" and item.get("url")), "")
+        if not link:
+            return ""
+        url = join(answer.url, link, self._place("list the tags"))
+        if origin(url) != origin(answer.url):
+            raise RegistryError(self._place("list the tags").tell("the next page is on another host; it is not read."))
+        return url
+
+    def _check_plain(self, answer: Answer, operation: str) -> None:
+        encoding = answer.headers.get("Content-Encoding") or "identity"
+        if encoding.lower() != "identity":
+            raise RegistryError(
+                self._place(operation).tell(f"the answer is encoded ({encoding}), nobody asked for that.")
+            )
+
+    def _place(self, operation: str) -> Place:
+        return Place(self._reader.host, self._read_path, operation)

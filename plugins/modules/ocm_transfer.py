@@ -1,0 +1,285 @@
+#!/usr/bin/python
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ocm_transfer
+short_description: Move component versions between registries and archives
+version_added: 1.0.0
+description:
+  - Moves component versions of the Open Component Model (OCM), with everything they deliver, from one repository to others.
+  - Images move whole, with all platforms and attestations, byte for byte. At a registry they become images below the
+    target's prefix, and the component descriptor there points to them. In an archive they are artifact sets.
+  - References to other components are followed, and those are written first. A component version appears at the target
+    only when everything that belongs to it is there. A run that was interrupted is continued by the next one.
+  - The result is what the C(ocm) program writes, so that either can go on where the other stopped. The program itself is
+    not needed.
+author:
+  - ocm.airgap contributors (@ocm-airgap)
+extends_documentation_fragment:
+  - ocm.airgap.registries
+  - ocm.airgap.attributes
+options:
+  source:
+    description: The repository to read from. C(repository//component:version) is accepted as well.
+    type: str
+    required: true
+  target:
+    description:
+      - The repository to write to, or a list of them. An archive is created if it is not there; its form is told by the
+        name, C(.tar), C(.tgz) or a folder.
+      - One target that fails does not stop the others; the module fails at the end.
+    type: list
+    elements: str
+    required: true
+  component:
+    description: The component's name. Without it, everything in an archive is moved.
+    type: str
+  version:
+    description: The exact version. Without O(version) and O(constraint), all versions are moved.
+    type: str
+  constraint:
+    description: A range of versions, for example V(>=6.3.5); all versions that satisfy it are moved.
+    type: str
+  copy_resources:
+    description:
+      - Move the content of external resources, so that the target can be used without the source.
+      - Otherwise only content that lies in the source repository itself is moved.
+    type: bool
+    default: true
+  copy_sources:
+    description: Move the content of sources as well.
+    type: bool
+    default: false
+  recursive:
+    description: Move the component versions that are referred to as well.
+    type: bool
+    default: true
+  overwrite:
+    description:
+      - Replace a version at the target that differs in what its signature covers.
+      - Move tags at the target that stand for other images.
+    type: bool
+    default: false
+  reference_form:
+    description:
+      - How image references are written at the target, V(tag_digest) as C(repository:tag@digest), V(tag) as
+        C(repository:tag).
+    type: str
+    choices: [tag_digest, tag]
+    default: tag_digest
+  path_mapping:
+    description:
+      - Other places for images at the target. By default an image keeps its path without the host, below the target's prefix.
+      - The longest O(path_mapping[].from) that fits, by whole segments, is replaced.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      from:
+        description: A prefix of the image's name at the source, with its host, V(quay.io/bitnami), or without.
+        type: str
+        required: true
+      to:
+        description: What is put in its place, below the target's prefix.
+        type: str
+        required: true
+  by_reference_access_types:
+    description:
+      - Access types whose content stays where it is.
+      - Content that cannot be moved and is not listed here is an error, before anything is written.
+    type: list
+    elements: str
+    default: []
+  check:
+    description:
+      - How far a target that has the component version already is believed.
+      - V(manifests) asks for every image, V(blobs) also for every blob, V(content) reads everything and compares digests.
+      - What is missing is put back.
+    type: str
+    choices: [manifests, blobs, content]
+    default: manifests
+seealso:
+  - module: ocm.airgap.ocm_localize
+  - module: ocm.airgap.ocm_component_info
+"""
+
+EXAMPLES = r"""
+- name: Into the private registry
+  ocm.airgap.ocm_transfer:
+    source: ghcr.io/phoban01
+    target: registry.example.com/air-gapped
+    component: phoban.io/podinfo
+    version: 6.3.5
+    registries:
+      - host: registry.example.com
+        username: "{{ registry_user }}"
+        password: "{{ registry_password }}"
+        ca_path: /etc/pki/private-ca.pem
+  register: podinfo
+
+- name: Onto a medium for the other side of the gap
+  ocm.airgap.ocm_transfer:
+    source: ghcr.io/phoban01
+    target: ./podinfo.tgz
+    component: phoban.io/podinfo
+    constraint: ">=6.3.5"
+
+- name: From the medium into two registries
+  ocm.airgap.ocm_transfer:
+    source: ./podinfo.tgz
+    target:
+      - registry-a.example.com/air-gapped
+      - registry-b.example.com/air-gapped
+
+- name: Two images of one name
+  ocm.airgap.ocm_transfer:
+    source: ghcr.io/acme
+    target: registry.example.com/air-gapped
+    component: acme.org/product
+    version: 2.1.0
+    path_mapping:
+      - from: quay.io/bitnami
+        to: quay/bitnami
+"""
+
+RETURN = r"""
+component_versions:
+  description: What became of each component version at each target, references before what refers to them.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    target:
+      description: The target repository.
+      type: str
+      returned: always
+      sample: registry.example.com/air-gapped
+    component:
+      description: The component's name.
+      type: str
+      returned: always
+      sample: phoban.io/podinfo
+    version:
+      description: The version.
+      type: str
+      returned: always
+      sample: 6.3.5
+    action:
+      description:
+        - V(transferred) for one that was not there, V(updated) for one that was put right, V(unchanged) otherwise.
+      type: str
+      returned: always
+      sample: transferred
+resources:
+  description: What became of each resource and source at each target.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    target:
+      description: The target repository.
+      type: str
+      returned: always
+      sample: registry.example.com/air-gapped
+    component:
+      description: The component's name.
+      type: str
+      returned: always
+      sample: phoban.io/podinfo
+    version:
+      description: The component's version.
+      type: str
+      returned: always
+      sample: 6.3.5
+    kind:
+      description: V(resource) or V(source).
+      type: str
+      returned: always
+      sample: resource
+    name:
+      description: The element's name.
+      type: str
+      returned: always
+      sample: image
+    identity:
+      description: Its identity.
+      type: dict
+      returned: always
+      sample: {name: image}
+    action:
+      description:
+        - V(transferred) for content that was moved, V(restored) for content that was gone from the target and was put
+          back, V(unchanged) for content that is there, V(by_reference) for content that stays where it is, V(none) for
+          an element without content.
+      type: str
+      returned: always
+      sample: transferred
+    before:
+      description: The access at the source.
+      type: dict
+      returned: always
+      sample: {type: ociArtifact, imageReference: "ghcr.io/stefanprodan/podinfo:6.3.5"}
+    after:
+      description: The access at the target.
+      type: dict
+      returned: always
+      sample: {type: ociArtifact, imageReference: "registry.example.com/air-gapped/stefanprodan/podinfo:6.3.5@sha256:733d6c05673021a8c7bafe44ab097fa1029d61f0cf5f930ecd2f708eb4122c1f"}
+    digest:
+      description: The digest of the content; null in check mode where it exists only after packing.
+      type: str
+      returned: always
+      sample: sha256:733d6c05673021a8c7bafe44ab097fa1029d61f0cf5f930ecd2f708eb4122c1f
+statistics:
+  description: The traffic of the run.
+  returned: always
+  type: dict
+  contains:
+    source:
+      description: Requests to the source side, and bytes of bodies in both directions.
+      type: dict
+      returned: always
+      sample: {requests: 12, bytes: 13631488}
+    target:
+      description: The same for the target side.
+      type: dict
+      returned: always
+      sample: {requests: 30, bytes: 13640000}
+    blobs:
+      description: Blobs that were copied, mounted from another repository of the target, or there already.
+      type: dict
+      returned: always
+      sample: {copied: 6, mounted: 1, present: 0}
+    seconds:
+      description: How long it took.
+      type: float
+      returned: always
+      sample: 1.3
+"""
+
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import selection_arguments
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.transfer import placement_arguments, transfer
+
+
+def main() -> None:
+    arguments = dict(
+        source=dict(type="str", required=True),
+        target=dict(type="list", elements="str", required=True),
+        copy_resources=dict(type="bool", default=True),
+        copy_sources=dict(type="bool", default=False),
+        recursive=dict(type="bool", default=True),
+        overwrite=dict(type="bool", default=False),
+        by_reference_access_types=dict(type="list", elements="str", default=[]),
+        check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
+        **placement_arguments(),
+        **selection_arguments(),
+    )
+    run_module(arguments, transfer, mutually_exclusive=[("version", "constraint")])
+
+
+if __name__ == "__main__":
+    main()
