@@ -40,7 +40,7 @@ options:
       - Prereleases match only a range that names one.
     type: str
   resource:
-    description: Return only the resources with this name, or with these identity attributes, V({name: x, os: linux}).
+    description: Return only the resources with this name, or with these identity attributes (a mapping).
     type: raw
   recursive:
     description: Follow references to other components.

@@ -33,7 +33,7 @@ options:
     description: A range of versions; the newest that satisfies it is taken.
     type: str
   resource:
-    description: The resource's name, or identity attributes that mean exactly one, V({name: x, os: linux}).
+    description: The resource's name, or a mapping of identity attributes (name, os) that mean exactly one resource.
     type: raw
     required: true
   reference_path:

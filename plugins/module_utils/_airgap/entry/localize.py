@@ -122,7 +122,7 @@ def _values(context: Context, files: Mapping[str, bytes], result: LocalizeResult
         foreign_images=foreign_images(result.files, target) if target else [],
     )
     if context.wants_diff:
-        values["diff"] = _diff(written if dest else files, result.files, dest or "")
+        values["diff"] = _diff(_before(files, written) if dest else files, result.files, dest or "")
     return values
 
 
@@ -130,7 +130,12 @@ def _change(change: Any) -> Dict[str, Any]:
     return dict(file=change.file, path=change.path, before=change.before, after=change.after)
 
 
-def _diff(before: Mapping[str, Any], after: Mapping[str, bytes], folder: str) -> List[Dict[str, str]]:
+def _before(files: Mapping[str, bytes], written: Mapping[str, Optional[bytes]]) -> Dict[str, bytes]:
+    """What each written file is compared with: what was there, for a new file the manifest before the rules."""
+    return {name: files[name] if old is None else old for name, old in written.items()}
+
+
+def _diff(before: Mapping[str, bytes], after: Mapping[str, bytes], folder: str) -> List[Dict[str, str]]:
     """A before and after for every file that differs."""
     found = []
     for name in sorted(before):
@@ -141,5 +146,5 @@ def _diff(before: Mapping[str, Any], after: Mapping[str, bytes], folder: str) ->
     return found
 
 
-def _text(content: Optional[bytes]) -> str:
-    return (content or b"").decode("utf-8", "replace")
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")

@@ -154,7 +154,7 @@ def parse_json(raw: bytes, where: str) -> Mapping[str, Any]:
 def _unique(pairs: List[Any]) -> Dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
+        names = [pair[0] for pair in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice!r} stands twice")
     return result
@@ -166,7 +166,7 @@ def _no_constant(name: str) -> None:
 
 def _check_depth(value: Any, where: str) -> None:
     level = [value]
-    for _ in range(MAX_JSON_DEPTH):
+    for _depth in range(MAX_JSON_DEPTH):
         level = [
             child
             for item in level

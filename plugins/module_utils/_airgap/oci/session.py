@@ -108,7 +108,7 @@ def configure(session: Any, settings: RegistrySettings, concurrency: int) -> Any
 
 
 def _no_target(_response: Any) -> None:
-    """Redirects are Transport's business: requests would read their bodies without a limit, even when told not to follow."""
+    """Redirects are Transport's business: requests reads their bodies without a limit, even when it does not follow."""
 
 
 def new_session(settings: RegistrySettings, concurrency: int) -> Any:

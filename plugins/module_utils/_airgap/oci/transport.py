@@ -1,7 +1,7 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One HTTP exchange: redirects, counters, caps, and errors in the words of `failures`. Knows no registry and no login."""
+"""One HTTP exchange: redirects, counters, caps, errors in the words of `failures`. Knows no registry and no login."""
 
 from __future__ import annotations
 

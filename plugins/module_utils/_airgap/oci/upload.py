@@ -174,7 +174,7 @@ class BlobUpload:
         return join(answer.url, location, self._place)
 
     def _copy(self, session: str) -> str:
-        """Upload into the session ("": open one); a failed try gets a new session, unless the blob arrived after all."""
+        """Upload into the session ("": open one). A failed try gets a new one, unless the blob arrived after all."""
         waiting, failed = [session] if session else [], False
 
         def attempt() -> str:

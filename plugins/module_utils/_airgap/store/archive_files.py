@@ -19,9 +19,20 @@ from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from ..model.digest import Digester
 from ..model.errors import DigestMismatch, InvalidContent, NotFound
-from .safe_tar import BLOCK, END_OF_ARCHIVE, check_kind, is_gzip, padding, safe_name, tar_entry
+from .safe_tar import (
+    BLOCK,
+    END_OF_ARCHIVE,
+    CheckedTarInfo,
+    check_kind,
+    gunzip,
+    is_gzip,
+    padding,
+    safe_name,
+    tar_entry,
+)
 
 MAX_INDEX_SIZE = 64 * 1024 * 1024
+MAX_ENTRIES = 1_000_000
 
 
 class ArchiveFiles(ABC):
@@ -169,25 +180,17 @@ class TarFiles(ArchiveFiles):
 
 def _unpacked(file: BinaryIO, path: str) -> BinaryIO:
     """The gzip's content in a temporary file that has no name, so that nothing of it can outlive the run."""
-    plain = tempfile.TemporaryFile()
-    file.seek(0)
-    unpacker = zlib.decompressobj(31)
+    unpacked = tempfile.TemporaryFile()
     try:
-        for block in iter(lambda: file.read(BLOCK), b""):
-            while block:
-                plain.write(unpacker.decompress(block))
-                block = unpacker.unused_data
-                if unpacker.eof:
-                    if not block:
-                        break
-                    unpacker = zlib.decompressobj(31)
-    except zlib.error as error:
-        raise InvalidContent(f"{path}: not a readable gzip file ({error}).") from None
+        file.seek(0)
+        for block in gunzip(iter(lambda: file.read(BLOCK), b""), path):
+            unpacked.write(block)
+    except BaseException:
+        unpacked.close()
+        raise
     finally:
         file.close()
-    if not unpacker.eof:
-        raise InvalidContent(f"{path}: the gzip file is cut off.", "Copy the archive again.")
-    return plain
+    return unpacked
 
 
 def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
@@ -197,8 +200,10 @@ def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
     length = file.tell()
     file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=CheckedTarInfo) as archive:
+            for count, member in enumerate(archive):
+                if count >= MAX_ENTRIES:
+                    raise InvalidContent(f"{path}: the tar has more than {MAX_ENTRIES} entries.")
                 check_kind(member, path)
                 name = safe_name(member.name, path)
                 if name in places:
@@ -209,6 +214,8 @@ def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
                     places[name] = (member.offset_data, member.size)
     except tarfile.TarError as error:
         raise InvalidContent(f"{path}: not a readable tar archive ({error}).") from None
+    except RecursionError:
+        raise InvalidContent(f"{path}: not a readable tar archive (headers of headers without end).") from None
     return places
 
 

@@ -186,4 +186,3 @@ def _json_or_none(entry: Any) -> Optional[bytes]:
     blocks = entry.blocks()
     head = next(blocks, b"")
     return head + b"".join(blocks) if head.lstrip()[:1] == b"{" else None
-

@@ -67,5 +67,3 @@ def read_component_archive(files: ArchiveFiles, location: str) -> ArchivedVersio
     version = ArchivedVersion(descriptor)
     object.__setattr__(version, "files", files)
     return version
-
-

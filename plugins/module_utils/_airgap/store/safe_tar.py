@@ -10,6 +10,7 @@ unpack to is capped. Writing uses fixed owner, mode and time, so that the same c
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import posixpath
 import shutil
@@ -26,6 +27,8 @@ BLOCK = 1024 * 1024
 # 2022-01-01T00:00:00Z, the time that the OCM tools give every entry
 FIXED_TIME = 1640995200
 END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
+MAX_EXTENSION_SIZE = 1024 * 1024
+_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,51 @@ class BlockReader(io.RawIOBase):
         return count
 
 
+class CheckedTarInfo(tarfile.TarInfo):
+    """Headers that tarfile would believe: it reads the whole of an extension header into memory."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        info = super().frombuf(buf, encoding, errors)
+        if info.size < 0 or (info.type in _EXTENSIONS and info.size > MAX_EXTENSION_SIZE):
+            raise tarfile.ReadError(f"a header with the size {info.size}")
+        return info
+
+
+def plain(blocks: Iterable[bytes], where: str) -> Iterator[bytes]:
+    """The blocks as they are or, when they begin as gzip does, what they unpack to. Raises InvalidContent."""
+    rest = iter(blocks)
+    head = b""
+    while len(head) < 2:
+        block = next(rest, None)
+        if block is None:
+            break
+        head += block
+    whole = itertools.chain([head], rest)
+    return gunzip(whole, where) if is_gzip(head) else whole
+
+
+def gunzip(blocks: Iterable[bytes], where: str) -> Iterator[bytes]:
+    """Unpack gzip of one or several members, at most BLOCK bytes at a time. Raises InvalidContent for damage."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        for block in blocks:
+            piece = b""
+            while block or (len(piece) == BLOCK and not unpacker.eof):
+                if unpacker.eof:
+                    block = block.lstrip(b"\0")  # padding is allowed behind a member
+                    unpacker = zlib.decompressobj(31) if block else unpacker
+                    piece = b""
+                    continue
+                piece = unpacker.decompress(block, BLOCK)
+                block = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+                yield piece
+    except zlib.error as error:
+        raise InvalidContent(f"{where}: not a readable gzip file ({error}).") from None
+    if not unpacker.eof:
+        raise InvalidContent(f"{where}: the gzip file is cut off.", "Copy it again.")
+
+
 def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) -> Iterator[TarEntry]:
     """Walk through a tar, plain or gzipped, in one pass.
 
@@ -78,8 +126,8 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
     seen: Dict[str, bool] = {}
     total = 0
     try:
-        stream = io.BufferedReader(BlockReader(blocks), BLOCK)
-        with tarfile.open(fileobj=stream, mode="r|*", bufsize=BLOCK) as archive:
+        stream = io.BufferedReader(BlockReader(plain(blocks, where)), BLOCK)
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK, tarinfo=CheckedTarInfo) as archive:
             for member in archive:
                 name = safe_name(member.name, where)
                 check_kind(member, where)
@@ -94,8 +142,10 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
                 yield _entry(archive, member, name)
         while stream.read(BLOCK):
             pass  # a digest that is checked on the way is complete only at the end of the stream
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError) as error:
         raise InvalidContent(f"{where}: not a readable tar archive ({error}).") from None
+    except RecursionError:
+        raise InvalidContent(f"{where}: not a readable tar archive (headers of headers without end).") from None
 
 
 def safe_name(name: str, where: str) -> str:
@@ -186,6 +236,9 @@ def replace_folder(new: str, path: str) -> None:
 
 
 def check_kind(member: tarfile.TarInfo, where: str) -> None:
+    """Raises InvalidContent unless the entry is a regular file or a folder."""
+    if member.size < 0:
+        raise InvalidContent(f"{where}: the entry {member.name!r} has the size {member.size}.")
     if member.isdir() or (member.isreg() and not member.issparse()):
         return
     kind = "a link" if member.issym() or member.islnk() else "a device, pipe or sparse file"

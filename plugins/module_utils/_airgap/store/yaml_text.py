@@ -1,10 +1,11 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML as the OCM tools read and write it: the scalars of Go's YAML library, no time stamps, no aliases."""
+"""YAML as the OCM tools read and write it: the scalars of Go's YAML library, JSON's types, no aliases."""
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from typing import Any
@@ -23,14 +24,35 @@ except ImportError:
     _Loader = _Dumper = object
 
 MAX_YAML_SIZE = 64 * 1024 * 1024
+MAX_YAML_DEPTH = 100
 _BOOLEAN = re.compile(r"\A(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE|n|N|no|No|NO|off|Off|OFF|false|False|FALSE)\Z")
 _INTEGER = re.compile(r"\A[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)\Z")
 _FLOAT = re.compile(r"\A[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _TRUE = ("y", "yes", "on", "true")
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+# what JSON knows; every other tag is refused
+_JSON_TAGS = tuple(f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map"))
 
 
 class _GoLoader(_Loader):
-    """Safe loader with Go's rules for plain scalars."""
+    """Safe loader with Go's rules for plain scalars, keys that are texts, and no key twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _value in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            key = self._key(key_node)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return {_key_text(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+    def _key(self, node: Any) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key is no text", problem_mark=node.start_mark)
+        return _key_text(self.construct_object(node, deep=True))
 
 
 class _GoDumper(_Dumper):
@@ -40,8 +62,25 @@ class _GoDumper(_Dumper):
         return True
 
 
+def _key_text(key: Any) -> str:
+    """The key as Go's conversion to JSON writes it: the key `n` is "false"."""
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    return str(key)
+
+
 def _construct_boolean(loader: Any, node: Any) -> bool:
-    return loader.construct_scalar(node).lower() in _TRUE
+    text = loader.construct_scalar(node)
+    if not _BOOLEAN.match(text):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() in _TRUE
+
+
+def _construct_float(loader: Any, node: Any) -> Any:
+    """A number; one that no double can hold stays text, as in Go (a commit such as 1e999 is one)."""
+    text = loader.construct_scalar(node)
+    number = float(text.replace("_", ""))
+    return number if math.isfinite(number) else text
 
 
 def _construct_integer(loader: Any, node: Any) -> int:
@@ -64,8 +103,11 @@ def _set_up() -> None:
     _GoLoader.yaml_implicit_resolvers = {}
     for tag, pattern, first in rules:
         _GoLoader.add_implicit_resolver(tag, pattern, first)
-    _GoLoader.add_constructor("tag:yaml.org,2002:bool", _construct_boolean)
-    _GoLoader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+    known = _GoLoader.yaml_constructors
+    _GoLoader.yaml_constructors = {tag: known[tag] for tag in _JSON_TAGS + (None,)}
+    _GoLoader.add_constructor(f"{_TAG}bool", _construct_boolean)
+    _GoLoader.add_constructor(f"{_TAG}int", _construct_integer)
+    _GoLoader.add_constructor(f"{_TAG}float", _construct_float)
     _GoDumper.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()}
     for tag, pattern, first in rules:
         _GoDumper.add_implicit_resolver(tag, pattern, first)
@@ -81,7 +123,7 @@ def load_yaml(raw: bytes, where: str) -> Any:
         raise InvalidContent(f"{where}: {len(raw)} bytes of YAML are over the limit of {MAX_YAML_SIZE}.")
     try:
         text = raw.decode("utf-8-sig")
-        _refuse_aliases(text, where)
+        _check_events(text, where)
         return yaml.load(text, Loader=_GoLoader)  # a safe loader, see above
     except RecursionError:
         raise InvalidContent(f"{where}: the YAML text is nested too deeply.") from None
@@ -95,10 +137,13 @@ def dump_yaml(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
-def _refuse_aliases(text: str, where: str) -> None:
-    if "*" not in text or "&" not in text:
-        return
+def _check_events(text: str, where: str) -> None:
+    """Refuse aliases, and nesting that would exhaust the stack of the parser (which no exception reports)."""
+    depth = 0
     for event in yaml.parse(text, Loader=_GoLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_YAML_DEPTH:
+            raise InvalidContent(f"{where}: the YAML text is nested deeper than {MAX_YAML_DEPTH} levels.")
         if isinstance(event, yaml.AliasEvent):
             line = event.start_mark.line + 1
             raise InvalidContent(f"{where}: line {line} has the YAML alias *{event.anchor}; aliases are not accepted.")

@@ -267,4 +267,3 @@ def _with_digests(descriptor: ComponentDescriptor, digests: Sequence[Tuple[bool,
             element, changed = dict(element, digest=spec), True
         resources.append(element)
     return descriptor.changed(resources=resources) if changed else descriptor
-

@@ -46,7 +46,7 @@ class Survey:
         jobs = [(version, element) for version in begun for element in version.elements]
         seen = self._map(lambda job: self._look_at(*job), jobs)
         elements = iter(seen)
-        facts = [replace(version, elements=tuple(next(elements) for _ in version.elements)) for version in begun]
+        facts = [replace(version, elements=tuple(next(elements) for _element in version.elements)) for version in begun]
         return facts, replace(target, claims=self._claims(facts, target))
 
     def _map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> List[Found]:
@@ -156,7 +156,7 @@ class Survey:
             BlobContent(blob.media_type, blob.digest, blob.size, _opener(repository, blob.digest, blob.size), repository)
             for blob in tree.blobs
         ]
-        return all([self._blob_there(blob, self._options.check) for blob in blobs])
+        return all(self._blob_there(blob, self._options.check) for blob in blobs)
 
     def _blob_there(self, blob: BlobContent, level: str) -> bool:
         """Raises DigestMismatch when `check` is content and what is stored is damaged."""
