@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Callable, Dict, List, Mapping, Optional
 from urllib.parse import parse_qs, urlsplit
 
@@ -72,6 +75,51 @@ class ScriptedServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class TunnelProxy:
+    """An HTTP proxy that knows CONNECT alone. A context manager; `asked` has the header lines of every request."""
+
+    def __init__(self) -> None:
+        self.asked: List[List[str]] = []
+        self._server = ThreadingTCPServer(("127.0.0.1", 0), _tunnel(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    def __enter__(self) -> "TunnelProxy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _tunnel(owner: TunnelProxy) -> type:
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            lines = [line.decode().strip() for line in iter(self.rfile.readline, b"\r\n")]
+            owner.asked.append(lines)
+            host, _colon, port = lines[0].split()[1].rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=5) as target:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                self._relay(target)
+
+        def _relay(self, target: socket.socket) -> None:
+            other = {self.connection: target, target: self.connection}
+            while True:
+                for ready in select.select(list(other), [], [], 5)[0]:
+                    block = ready.recv(65536)
+                    if not block:
+                        return
+                    other[ready].sendall(block)
+
+    return Handler
 
 
 def in_turn(*replies: Any) -> Callable[[Asked], Reply]:

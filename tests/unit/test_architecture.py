@@ -18,11 +18,12 @@ RANKS = {
     "model": 0,
     "oci": 1,
     "store": 2,
-    "sources": 2,
-    "transfer": 3,
-    "localize": 3,
-    "cluster": 3,
-    "entry": 4,
+    "sources": 3,
+    "transfer": 4,
+    "localize": 4,
+    "cluster": 4,
+    "construct": 5,
+    "entry": 6,
 }
 
 # Where Python itself does not tell (before 3.10), the modules that the model may use are named.

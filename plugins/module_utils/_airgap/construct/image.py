@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 from ..model.digest import is_digest, verified
 from ..model.errors import InvalidContent, InvalidInput, NotFound, OcmError
@@ -189,10 +189,3 @@ def _in_layout(layout: OciLayout, name: str) -> FoundArtifact:
     tag = name.rpartition("@")[2] if "@" in name else name.rpartition(":")[2]
     digest, found = layout.choose(tag)
     return FoundArtifact(ArtifactContent(layout, digest), layout.get_manifest(digest).media_type, found)
-
-
-def only_fields(value: Mapping[str, Any], known: Any, where: str) -> None:
-    """Raises InvalidInput that names fields which mean nothing here."""
-    unknown = [str(field) for field in value if field not in known]
-    if unknown:
-        raise InvalidInput(f"{where}: {', '.join(unknown)} is not a field of it.", f"Fields: {', '.join(known)}.")

@@ -37,14 +37,20 @@ def transfer(context: Context) -> Dict[str, Any]:
     if not targets or len(set(map(str, targets))) != len(targets):
         raise InvalidInput("target must name at least one repository, and each only once.")
     result = Transfer(read_options(params), context.connect, context.check_mode).run(source, targets, selection)
+    return finish(context, result)
+
+
+def finish(context: Context, result: TransferResult) -> Dict[str, Any]:
+    """Tell the warnings and give the return values. Raises Failed, with the values, when a target failed."""
     for warning in dict.fromkeys(result.warnings):
         context.warn(warning)
     values = transfer_values(result, context.wants_diff)
     if result.failures:
-        target, error = result.failures[0]
-        failed = "; ".join(f"{name}: {problem}" for name, problem in result.failures)
-        if len(targets) > 1:
-            error = type(error)(f"{len(result.failures)} of {len(targets)} targets failed: {failed}")
+        done = len({item["target"] for item in result.component_versions})
+        error = result.failures[0][1]
+        if done or len(result.failures) > 1:
+            told = "; ".join(f"{name}: {problem}" for name, problem in result.failures)
+            error = type(error)(f"{len(result.failures)} of {done + len(result.failures)} targets failed: {told}")
         raise Failed(error, values)
     return values
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 from ..model.errors import InvalidContent, NotFound
 from . import render
+from .meaning import projection, projection_of_value, same
 from .paths import Path, Place, format_place
 from .tree import (
     Node,
@@ -118,17 +119,6 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal, types included (1, 1.0, true and "1" are four values)."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(same(*pair) for pair in zip(left, right))
-    return bool(left == right)
-
-
 def apply_splices(text: str, splices: List[Splice]) -> str:
     """Replace parts of a text; insertions at one place keep their order."""
     parts: List[str] = []
@@ -170,7 +160,7 @@ class _Editor:
         root = self.document.parsed.root
         if root is None:
             new = self._nested(self.place)
-            return self._finish(self._in_nothing(new), _project_value(new), None, self.place)
+            return self._finish(self._in_nothing(new), projection_of_value(new), None, self.place)
         slot, rest = self._descend(_Slot(root, ()))
         place = slot.place + rest
         if not rest:
@@ -186,12 +176,12 @@ class _Editor:
         before = None if missing else node_value(slot.node, self.document.name)
         if not missing and same(before, value):
             return Edited(self.document, place, before, False)
-        expected = _project(self.document.parsed.root, {id(slot.node): _project_value(value)}, {})
+        expected = projection(self.document.parsed.root, {id(slot.node): projection_of_value(value)}, {})
         return self._finish(self._replacement(slot, value), expected, before, place)
 
     def _added(self, slot: _Slot, key: str, value: Any, place: Place) -> Edited:
-        added = (_project_value(key), _project_value(value))
-        expected = _project(self.document.parsed.root, {}, {id(slot.node): [added]})
+        added = (projection_of_value(key), projection_of_value(value))
+        expected = projection(self.document.parsed.root, {}, {id(slot.node): [added]})
         in_flow = slot.node.style == "flow"
         splices = self._flow_entry(slot.node, key, value) if in_flow else self._block_entry(slot.node, key, value)
         return self._finish(splices, expected, None, place)
@@ -213,7 +203,7 @@ class _Editor:
         except InvalidContent:
             return None
         same_kind = (document.is_json, document.others) == (self.document.is_json, self.document.others)
-        if document.parsed.root is None or not same_kind or _project(document.parsed.root, {}, {}) != expected:
+        if document.parsed.root is None or not same_kind or projection(document.parsed.root) != expected:
             return None
         return document
 
@@ -468,35 +458,3 @@ class _Editor:
     def _line_break_before(self, position: int) -> int:
         start = self.text.rfind("\n", 0, position)
         return start - 1 if self.text[start - 1:start] == "\r" else start
-
-
-def _project(node: Node, replaced: Dict[int, Any], added: Dict[int, List[Any]]) -> Any:
-    """What a node means, without its layout, for comparisons."""
-    if id(node) in replaced:
-        return replaced[id(node)]
-    if node.kind == "alias":
-        return ("alias", node.anchor)
-    content: Any = node.value
-    if node.kind == "map":
-        content = [(_project(key, replaced, added), _project(value, replaced, added)) for key, value in node.value]
-        content += added.get(id(node), [])
-    elif node.kind == "list":
-        content = [_project(item, replaced, added) for item in node.value]
-    elif node.is_null:
-        content = ""
-    projected = (node.tag, content)
-    return ("anchor", node.anchor, projected) if node.anchor else projected
-
-
-def _project_value(value: Any) -> Any:
-    """The projection of a JSON value."""
-    if value is None:
-        return ("null", "")
-    if isinstance(value, str):
-        return ("str", value)
-    if isinstance(value, dict):
-        return ("map", [(_project_value(key), _project_value(item)) for key, item in value.items()])
-    if isinstance(value, list):
-        return ("list", [_project_value(item) for item in value])
-    tag = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "float"
-    return (tag, render.json_scalar(value))

@@ -125,13 +125,14 @@ class Evaluator:
         self._kept.append(fields)
         return {key: self._top(fields, key, scopes, f"{place}: {key}") for key in fields}
 
-    def hidden(self, fields: Mapping[str, Any], text: Any) -> List[str]:
-        """The names in an expression that mean the map's own fields although the root has them, too."""
+    @staticmethod
+    def own_fields(fields: Mapping[str, Any], text: Any) -> List[str]:
+        """The names in an expression that mean the map's own fields, not the root's of the same name."""
         expression = expression_of(text) if isinstance(text, str) else None
         if expression is None:
             return []
         names = {match.group() for match in re.finditer(r"(?<![\w.\"-])[A-Za-z_][\w-]*", _STRING.sub('""', expression))}
-        return sorted(name for name in names if name in fields and name in self.root)
+        return sorted(name for name in names if name in fields)
 
     def _top(self, container: Any, key: Any, scopes: Scopes, place: str) -> Any:
         try:

@@ -121,9 +121,8 @@ def foreign_images(files: Mapping[str, bytes], target: str) -> List[Dict[str, st
     for name in sorted(files):
         if name.lower().endswith(SUFFIXES) and b"image" in files[name]:
             images = _images(name, files[name])
-            found += [
-                {"file": name, "path": path, "image": image} for path, image in images if not _is_below(image, repository)
-            ]
+            foreign = [(path, image) for path, image in images if not _is_below(image, repository)]
+            found += [{"file": name, "path": path, "image": image} for path, image in foreign]
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from ..model.config_data import ConfigData, ConfigurationRule, LocalizationRule
 from ..model.errors import InvalidInput, NotFound, OcmError
@@ -211,14 +211,19 @@ def _configure_rule(work: _Work, rule: ConfigurationRule, evaluator: Evaluator) 
     # The fields as they stand in the template that ocm-controller hands to spiff: expressions see them as names.
     fields = {"name": f"subst-{rule.index}", "file": rule.file, "path": rule.path}
     fields["value"] = _json_value(rule.value, f"{name}: value")
-    for hidden in evaluator.hidden(fields, fields["value"]):
-        work.result.warn(
-            f"{name} ({rule.file}): {hidden} in the expression means the rule's own {hidden}, as in ocm-controller. "
-            f"Write .{hidden} for the value of that name."
-        )
+    for own in evaluator.own_fields(fields, fields["value"]):
+        _warn_own_field(work, f"{name} ({rule.file})", own)
     resolved = evaluator.resolve(fields, name)
     write = _Write(name, "configuration", str(resolved["file"]), str(resolved["path"]), resolved["value"])
     work.write(write)
+
+
+def _warn_own_field(work: _Work, rule: str, own: str) -> None:
+    message = f"{rule}: {own} in the expression means the rule's own {own}, as in ocm-controller."
+    hint = f"Write .{own} for the value of that name."
+    if own == "value":
+        raise InvalidInput(message, hint)
+    work.result.warn(f"{message} {hint}")
 
 
 def _merged(defaults: Any, values: Any) -> Any:

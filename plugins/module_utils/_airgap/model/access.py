@@ -52,7 +52,7 @@ class Access:
         if field in self.spec:
             return self.spec[field]
         wanted = field.lower()
-        return next((value for key, value in self.spec.items() if key.lower() == wanted), default)
+        return next((value for key, value in self.spec.items() if str(key).lower() == wanted), default)
 
     def text(self, field: str, where: str) -> str:
         """A field that must be a text. Raises InvalidContent."""

@@ -146,7 +146,7 @@ def digest_key(digest: Mapping[str, Any]) -> Tuple[str, str, str]:
 
 
 def merge_volatile(source: ComponentDescriptor, target: ComponentDescriptor) -> ComponentDescriptor:
-    """The target's descriptor with the source's unsigned labels, signatures and reference digests merged in.
+    """The target's descriptor with the source's labels, signatures and reference digests merged in.
 
     What only the target has stays; where both have a label or signature of one name, the source's wins.
     """
@@ -156,7 +156,8 @@ def merge_volatile(source: ComponentDescriptor, target: ComponentDescriptor) -> 
     }
     for kind in ("resources", "sources", "references"):
         changes[kind] = _merged_elements(getattr(source, kind), getattr(target, kind))
-    return target.changed(**changes)
+    provider_labels = _merged(source.provider.get("labels") or [], target.provider.get("labels") or [])
+    return target.changed(**changes).with_provider_labels(provider_labels)
 
 
 def _merged_elements(source: Sequence[Element], target: Sequence[Element]) -> List[Dict[str, Any]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from .access import Access
-from .descriptor_schema import MAX_FAULTS_TOLD, faults_v2, faults_v3
+from .descriptor_schema import MAX_FAULTS_TOLD, faults_v2, faults_v3, parse_provider
 from .errors import InvalidContent
 from .identity import Element, identity_of, identity_text
 
@@ -28,6 +28,7 @@ _PLACES: Dict[str, Dict[str, Tuple[str, ...]]] = {
         "sources": ("component", "sources"),
         "resources": ("component", "resources"),
         "references": ("component", "componentReferences"),
+        "provider": ("component", "provider"),
         "labels": ("component", "labels"),
         "repository_contexts": ("component", "repositoryContexts"),
         "signatures": ("signatures",),
@@ -37,6 +38,7 @@ _PLACES: Dict[str, Dict[str, Tuple[str, ...]]] = {
         "sources": ("spec", "sources"),
         "resources": ("spec", "resources"),
         "references": ("spec", "references"),
+        "provider": ("metadata", "provider"),
         "labels": ("metadata", "labels"),
         "repository_contexts": ("repositoryContexts",),
         "signatures": ("signatures",),
@@ -97,18 +99,8 @@ class ComponentDescriptor:
 
     @property
     def provider(self) -> Dict[str, Any]:
-        """`{name, labels}`; schema v2 keeps labels in a JSON text in place of the name."""
-        value = self._head.get("provider") or ""
-        if isinstance(value, Mapping):
-            return dict(value)
-        if value.lstrip().startswith("{"):
-            try:
-                parsed = json.loads(value)
-            except ValueError:
-                parsed = None
-            if isinstance(parsed, dict) and isinstance(parsed.get("name"), str):
-                return parsed
-        return {"name": value}
+        """`{name, labels}`, in whatever form the schema keeps it."""
+        return parse_provider(self._head.get("provider"))
 
     @property
     def labels(self) -> List[Mapping[str, Any]]:
@@ -162,6 +154,15 @@ class ComponentDescriptor:
             if value or owner.get(path[-1]):  # an empty list and none at all stay as they were written
                 owner[path[-1]] = value
         return ComponentDescriptor(self.schema, content)
+
+    def with_provider_labels(self, labels: Sequence[Mapping[str, Any]]) -> "ComponentDescriptor":
+        """A new descriptor whose provider has these labels."""
+        if list(labels) == list(self.provider.get("labels") or []):
+            return self
+        provider: Any = {"name": self.provider["name"], "labels": list(labels)}
+        if self.schema == V2:
+            provider = json.dumps(provider, separators=(",", ":"), ensure_ascii=False)
+        return self.changed(provider=provider)
 
     def with_accesses(self, kind: str, accesses: Sequence[Mapping[str, Any]]) -> "ComponentDescriptor":
         """A new descriptor whose resources (or sources) have these accesses, in their order."""

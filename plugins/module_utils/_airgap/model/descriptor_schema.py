@@ -8,8 +8,9 @@ Follows the JSON schemas of the OCM specification, which all OCM tools check on 
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Callable, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping
 
 from .reference import is_component_name
 from .version import Version
@@ -81,7 +82,8 @@ class _Checker:
         self.text(label, path, "name")
         if "version" in label and not _LABEL_VERSION.match(str(label["version"])):
             self.fault(f"{path}.version", f"{label['version']!r} is not v and a number")
-        if label.get("signing") not in (None, True, False, "true", "false"):
+        signing = label.get("signing")
+        if signing is not None and not isinstance(signing, bool) and signing not in ("true", "false"):
             self.fault(f"{path}.signing", "must be true or false")
 
     def identity(self, value: Any, path: str) -> None:
@@ -168,6 +170,19 @@ class _Checker:
             self.fault(f"{path}.creationTime", f"{created!r} is not a time such as 2026-11-22T07:21:43Z")
 
 
+def parse_provider(value: Any) -> Dict[str, Any]:
+    """`{name, labels}` of a provider; schema v2 keeps labels in a JSON text in place of the name."""
+    fields = value
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            fields = json.loads(value)
+        except (ValueError, RecursionError):
+            fields = None
+    if isinstance(fields, Mapping) and isinstance(fields.get("name"), str):
+        return {key: fields[key] for key in ("name", "labels") if key in fields}
+    return {"name": value or ""}
+
+
 def faults_v2(content: Mapping[str, Any]) -> List[str]:
     """Every way in which the mapping is not a descriptor of schema v2."""
     check = _Checker()
@@ -175,6 +190,7 @@ def faults_v2(content: Mapping[str, Any]) -> List[str]:
     lists = ("repositoryContexts", "sources", "componentReferences", "resources")
     check.required(component, "component", "name", "version", "provider", *lists)
     check.text(component, "component", "provider")
+    check.labels(parse_provider(component.get("provider")), "component.provider")
     check.head(component, "component")
     check.each(component.get("repositoryContexts"), "component.repositoryContexts", check.repository_context)
     check.each(component.get("sources"), "component.sources", check.source)

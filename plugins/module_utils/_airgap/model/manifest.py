@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Set
 
 from .digest import check_digest, digest_of
 from .errors import DigestMismatch, InvalidContent
@@ -79,7 +79,7 @@ class Manifest:
         """
         if len(raw) > MAX_MANIFEST_SIZE:
             raise InvalidContent(f"{where}: a manifest of {len(raw)} bytes is over the limit of {MAX_MANIFEST_SIZE}.")
-        algorithm = expected_digest.partition(":")[0] or "sha256"
+        algorithm = check_digest(expected_digest, where).partition(":")[0] if expected_digest else "sha256"
         digest = digest_of(raw, algorithm)
         if expected_digest and digest != expected_digest:
             raise DigestMismatch(f"{where}: the manifest's bytes have the digest {digest}, not {expected_digest}.")
@@ -122,10 +122,16 @@ class Manifest:
 
     @property
     def blobs(self) -> List[ContentDescriptor]:
-        """Config and layers, each digest once, in the order of the manifest."""
+        """Config and layers, each digest once, in the order of the manifest.
+
+        Raises InvalidContent for a digest that stands there with two sizes.
+        """
         config = self.config
-        found = ([config] if config else []) + self.layers
-        return list({blob.digest: blob for blob in reversed(found)}.values())[::-1]
+        found: Dict[str, ContentDescriptor] = {}
+        for blob in ([config] if config else []) + self.layers:
+            if found.setdefault(blob.digest, blob).size != blob.size:
+                raise InvalidContent(f"{self.digest}: {blob.digest} stands there with two sizes.")
+        return list(found.values())
 
     def descriptor(self) -> ContentDescriptor:
         return ContentDescriptor(self.media_type, self.digest, self.size)
@@ -154,9 +160,11 @@ def parse_json(raw: bytes, where: str) -> Mapping[str, Any]:
 def _unique(pairs: List[Any]) -> Dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [pair[0] for pair in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice")
+        seen: Set[str] = set()
+        for name, _value in pairs:
+            if name in seen:
+                raise ValueError(f"the key {name!r} stands twice")
+            seen.add(name)
     return result
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 from .access import canonical_type
 from .descriptor import V2, ComponentDescriptor
@@ -170,7 +171,7 @@ def _write(value: Any, string: Callable[[str], str]) -> str:
         return "[" + ",".join(_write(item, string) for item in value) + "]"
     if isinstance(value, str):
         return string(value)
-    if isinstance(value, float):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _ecmascript_number(value)
     return json.dumps(value)
 
@@ -186,15 +187,29 @@ def _html_safe_string(text: str) -> str:
     return escaped
 
 
-def _ecmascript_number(number: float) -> str:
-    if not math.isfinite(number):
-        raise InvalidContent(f"{number} cannot be in a normalised descriptor.")
-    if number == int(number) and abs(number) < 1e21:
-        return str(int(number))
-    mantissa, _e, exponent = repr(number).partition("e")
-    if not exponent:
-        return mantissa
-    power = int(exponent)
-    if -7 < power < 0:
-        return f"{number:.{len(mantissa.replace('-', '').replace('.', '')) - 1 - power}f}"
-    return f"{mantissa}e{'+' if power > 0 else '-'}{abs(power)}"
+def _ecmascript_number(number: Union[int, float]) -> str:
+    """The shortest text of the double that is nearest; also for integers, which JSON readers hold as doubles."""
+    double = _double(number)
+    if double == 0:
+        return "0"
+    negative, digits, exponent = Decimal(repr(double)).normalize().as_tuple()
+    text, point = "".join(map(str, digits)), len(digits) + exponent
+    sign = "-" if negative else ""
+    if len(text) <= point <= 21:
+        return sign + text.ljust(point, "0")
+    if 0 < point <= 21:
+        return f"{sign}{text[:point]}.{text[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{text}"
+    fraction = f".{text[1:]}" if len(text) > 1 else ""
+    return f"{sign}{text[0]}{fraction}e{point - 1:+d}"
+
+
+def _double(number: Union[int, float]) -> float:
+    try:
+        double = float(number)
+    except OverflowError:
+        double = math.inf
+    if not math.isfinite(double):
+        raise InvalidContent("A number that no double can hold cannot be in a normalised descriptor.")
+    return double

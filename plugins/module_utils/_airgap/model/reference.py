@@ -38,7 +38,10 @@ _COMPONENT = re.compile(
 )
 _SCHEME = re.compile(r"\A([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _TYPE = re.compile(r"\A([A-Za-z][A-Za-z+]*)(?:/v[0-9]+)?::")
-_LOGIN = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*://)?[^/@]*:[^/@]*@(?!sha(?:256|512):)")
+# user:password@ at the beginning, behind a scheme or type, or in JSON; behind a scheme also a token alone
+_LOGIN = re.compile(
+    r'(?:(?:\A\+?|://|::|")[^/@":]*:(?!:)[^/@"]*|://[^/@"]+)@(?!sha(?:256|512):|[a-z0-9]+:[0-9a-fA-F]{32,}\Z)'
+)
 
 
 @dataclass(frozen=True)
@@ -193,8 +196,8 @@ def is_component_name(name: str) -> bool:
 
 
 def check_no_login(text: str) -> None:
-    """Raises InvalidInput, without repeating the secret, for `user:password@host`."""
-    if isinstance(text, str) and _LOGIN.match(text):
+    """Raises InvalidInput, without repeating the secret, for `user:password@host` and `scheme://token@host`."""
+    if isinstance(text, str) and _LOGIN.search(text):
         raise InvalidInput(
             "A reference contains a user name and a password (user:password@host).",
             "Take the login out of it and give it in the option registries or in an auth file.",
@@ -343,6 +346,8 @@ def _parse_component(text: str, whole: str) -> Tuple[str, str, str]:
             f"Reference {whole!r}: {name!r} behind // is not a component name.",
             "It is a lower-case DNS domain with a path, as in //acme.org/podinfo:1.0.0; prefixes have no //.",
         )
+    if _colon and not version:
+        raise InvalidInput(f"Reference {whole!r}: the version after the colon is missing.")
     if _at and not is_digest(digest):
         raise InvalidInput(f"Reference {whole!r}: {digest!r} is not a digest.")
     return name, version, digest
@@ -351,10 +356,11 @@ def _parse_component(text: str, whole: str) -> Tuple[str, str, str]:
 def _parse_archive(text: str, archive_format: str, whole: str) -> ComponentReference:
     path = text[len("file://"):] if text.startswith("file://") else text
     component = version = digest = ""
-    head, double, tail = path.rpartition("//")
-    name = tail.partition("@")[0].partition(":")[0]
-    if double and head and is_component_name(name):
-        path, (component, version, digest) = head, _parse_component(f"//{tail}", whole)
+    for marker in ("//", f"/{DESCRIPTOR_FOLDER}/"):
+        head, found, tail = path.rpartition(marker)
+        if found and head and is_component_name(tail.partition("@")[0].partition(":")[0]):
+            path, (component, version, digest) = head, _parse_component(f"//{tail}", whole)
+            break
     if not path:
         raise InvalidInput(f"Repository {whole!r}: the path is empty.")
     return ComponentReference(

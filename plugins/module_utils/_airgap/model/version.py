@@ -17,6 +17,7 @@ from .errors import InvalidInput
 
 MAX_VERSION_LENGTH = 256
 MAX_TAG_LENGTH = 128
+MAX_NUMBER = 2**64 - 1
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRE_PART = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
@@ -56,8 +57,11 @@ class Version:
         match = _VERSION.match(text) if isinstance(text, str) and len(text) <= MAX_VERSION_LENGTH else None
         if match is None:
             return None
-        major, minor, patch, prerelease, build = match.groups()
-        return cls(text, (int(major), int(minor or 0), int(patch or 0)), prerelease or "", build or "")
+        *numbers, prerelease, build = match.groups()
+        major, minor, patch = (int(number or 0) for number in numbers)
+        if max(major, minor, patch) > MAX_NUMBER:
+            return None
+        return cls(text, (major, minor, patch), prerelease or "", build or "")
 
     @property
     def _order(self) -> tuple:

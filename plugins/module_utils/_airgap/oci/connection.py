@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from urllib.parse import quote, urlsplit
 
 from ..model.errors import OcmError
@@ -53,31 +53,43 @@ class RepositoryContainer(Container):
         self.digest = None
 
 
-class OwnMount:
-    """What was learned about a host: does a mount of a repository from itself tell whether a blob is there?
+class Mounts:
+    """What was learned about mounts at one host.
 
-    supported: None until it is known. One thread at a time may find out.
+    own: does a mount of a repository from itself tell whether a blob is there? None until it is known; one thread at
+    a time may find out.
     """
 
+    PATIENCE = 3
+
     def __init__(self) -> None:
-        self.supported: Optional[bool] = None
-        self.refused_sources: Set[str] = set()
+        self.own: Optional[bool] = None
+        self._refusals: Dict[str, int] = {}
         self._lock = threading.Lock()
         self._probing = False
 
     def claim_probe(self) -> bool:
         with self._lock:
-            if self._probing or self.supported is not None:
+            if self._probing or self.own is not None:
                 return False
             self._probing = True
             return True
 
-    def learn(self, supported: Optional[bool]) -> None:
+    def learn(self, own: Optional[bool]) -> None:
         """None: the probe found nothing out, another one may try."""
         with self._lock:
             self._probing = False
-            if supported is not None:
-                self.supported = supported
+            if own is not None:
+                self.own = own
+
+    def refuse(self, source: str, for_good: bool) -> None:
+        """A mount from `source` failed: for good, or perhaps only for this blob."""
+        with self._lock:
+            self._refusals[source] = self._refusals.get(source, 0) + (self.PATIENCE if for_good else 1)
+
+    def worth_trying(self, source: str) -> bool:
+        with self._lock:
+            return self._refusals.get(source, 0) < self.PATIENCE
 
 
 class HostState:
@@ -85,7 +97,7 @@ class HostState:
 
     def __init__(self, retrier: Retrier) -> None:
         self.retrier = retrier
-        self.own_mount = OwnMount()
+        self.mounts = Mounts()
 
 
 class RegistryConnection(Registry):
@@ -107,7 +119,7 @@ class RegistryConnection(Registry):
         super().__init__(hostname=api_host, insecure=plain_http)
         self.host = settings.host
         shared = shared or HostState(Retrier(RetryPolicy(retries=transport.options.retries)))
-        self.own_mount = shared.own_mount
+        self.mounts = shared.mounts
         self._retrier = shared.retrier
         self._transport = transport
         self.session = transport.session(settings, self._configured_session)

@@ -93,6 +93,9 @@ def status_error(answer: Any, place: Place, credentials: Optional[Credentials]) 
     said = what_was_said(answer)
     if answer.status in (401, 403):
         return auth_error(place, credentials, answer.status, code, said)
+    if answer.status == 404 and place.operation.startswith("write"):
+        hint = "Some registries want the repository or its project to be created first."
+        return NotFound(place.tell(f"the registry does not know the repository: {said}."), hint)
     if answer.status == 404:
         return NotFound(place.tell(f"it is not there: {said}."))
     if answer.status == 429:

@@ -85,13 +85,13 @@ class BlobUpload:
         """Returns "present", "mounted" or "copied". Raises the errors of RegistryConnection and of the source."""
         if any(self._mount(source) for source in mount_from if source != self._path):
             return MOUNTED
-        own_mount = self._connection.own_mount
-        if own_mount.supported is False:
+        mounts = self._connection.mounts
+        if mounts.own is False:
             return PRESENT if self.exists() else self._copy("")
-        asked_own = own_mount.supported
+        asked_own = mounts.own
         answer = self._post(self._path)
         if answer.status == 201:
-            own_mount.learn(True)
+            mounts.learn(True)
             return PRESENT
         session = self._session(answer) if answer.status == 202 else ""
         if asked_own and session:
@@ -100,21 +100,21 @@ class BlobUpload:
 
     def _copy_and_learn(self, session: str) -> str:
         """The host did not answer 201, and it is not known yet whether it ever does."""
-        own_mount = self._connection.own_mount
+        mounts = self._connection.mounts
         if not session:
-            own_mount.learn(False)
+            mounts.learn(False)
         try:
             present = self.exists()
         except Exception:
             self._cancel(session)
             raise
         if present:
-            own_mount.learn(False)
+            mounts.learn(False)
             self._cancel(session)
             return PRESENT
         self._copy(session)
-        if own_mount.claim_probe():
-            own_mount.learn(self._probe())
+        if mounts.claim_probe():
+            mounts.learn(self._probe())
         return COPIED
 
     def exists(self) -> bool:
@@ -139,25 +139,27 @@ class BlobUpload:
             return None
 
     def _mount(self, source: str) -> bool:
-        """True if the blob is now here. A source that a registry refuses is not asked for again."""
-        refused = self._connection.own_mount.refused_sources
-        if source in refused:
+        """True if the blob is now here. A source that the registry keeps refusing is not asked for again."""
+        mounts = self._connection.mounts
+        if not mounts.worth_trying(source):
             return False
         try:
             answer = self._post(source)
         except AuthError:
-            refused.add(source)
+            mounts.refuse(source, True)
             return False
+        if answer.status == 201:
+            return True
+        mounts.refuse(source, answer.status != 202)
         if answer.status == 202:
             self._cancel(self._session(answer))
-        if answer.status != 201:
-            refused.add(source)
-        return answer.status == 201
+        return False
 
     def _post(self, mount_from: str) -> Answer:
         """Ask for a mount, or with "" for a session. 201: mounted, 202: session, others only for mounts: refused."""
         query = f"?{urlencode({'mount': self._digest, 'from': mount_from}, safe=':/')}" if mount_from else ""
-        operation = f"mount the blob {self._digest} from {mount_from}" if mount_from else self._operation
+        foreign = mount_from not in ("", self._path)
+        operation = f"mount the blob {self._digest} from {mount_from}" if foreign else self._operation
         accepted = (201, 202) + (_MOUNT_REFUSED if mount_from else ())
         if mount_from == self._path:
             accepted = tuple(status for status in accepted if status != 403)

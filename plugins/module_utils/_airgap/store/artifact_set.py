@@ -13,7 +13,7 @@ import json
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from ..model.digest import is_digest, verified
+from ..model.digest import check_digest, is_digest, verified
 from ..model.errors import InvalidContent, NotFound
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, OCI_INDEX, ContentDescriptor, Manifest, parse_json
 from .repository import ArtifactRepository, ArtifactTree, OpenSource
@@ -51,21 +51,25 @@ class ArtifactSet(ArtifactRepository):
     @property
     def main(self) -> str:
         """The digest of the artifact that the set stands for."""
-        index, _manifests, _sizes = self._contents()
-        listed = index.get("manifests") or []
-        annotations = index.get("annotations") or {}
-        if annotations.get(MAIN):
-            return annotations[MAIN]
-        tagged = [item for item in listed if (item.get("annotations") or {}).get(REF_NAME)]
+        listed = self._listed()
+        annotations = self._contents()[0].get("annotations")
+        if isinstance(annotations, dict) and annotations.get(MAIN):
+            return check_digest(annotations[MAIN], f"{self.name} {MAIN}")
+        tagged = [item for item in listed if item.annotations.get(REF_NAME)]
         for candidates in (tagged, listed):
             if len(candidates) == 1:
-                return ContentDescriptor.from_mapping(candidates[0], self.name).digest
+                return candidates[0].digest
         raise InvalidContent(f"{self.name}: the artifact set does not say which of its {len(listed)} manifests is meant.")
 
     def tags(self) -> List[str]:
-        index, _manifests, _sizes = self._contents()
-        texts = [(item.get("annotations") or {}).get(TAGS) for item in index.get("manifests") or []]
-        return [tag for text in texts if text for tag in text.split(",")]
+        texts = [item.annotations.get(TAGS) for item in self._listed()]
+        return [tag for text in texts if isinstance(text, str) for tag in text.split(",") if tag]
+
+    def _listed(self) -> List[ContentDescriptor]:
+        listed = self._contents()[0].get("manifests") or []
+        if not isinstance(listed, list):
+            raise InvalidContent(f"{self.name}: manifests must be a list.")
+        return [ContentDescriptor.from_mapping(item, self.name) for item in listed]
 
     def head_manifest(self, reference: str) -> Optional[ContentDescriptor]:
         _index, manifests, _sizes = self._contents()

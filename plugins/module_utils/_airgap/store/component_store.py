@@ -69,6 +69,8 @@ class ComponentStore(ABC):
         if found is not None:
             return found
         versions = self.versions(component)
+        if version in versions:  # listed, so a part of it is missing: reading it again names that part
+            return self._read(component, version, digest)
         raise NotFound(
             f"{self.location} has no version {version} of the component {component}.", suggestion(version, versions)
         )
@@ -84,6 +86,10 @@ class ComponentStore(ABC):
             raise
         except NotFound:
             return None
+
+    def _read(self, component: str, version: str, digest: str) -> StoredVersion:
+        where = f"{self.location} {component}:{version}"
+        return read_component_version(self.repository(component), component, version, where, digest)
 
     def repository_context(self) -> Optional[dict]:
         """What a transfer to this store appends to a descriptor's repository contexts; None for archives."""

@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.access import Access
 from ..model.descriptor import ComponentDescriptor
-from ..model.digest import digest_of
+from ..model.digest import check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound
 from ..model.manifest import ARTIFACT_TYPES, OCI_MANIFEST, ContentDescriptor, Manifest, parse_json
 from ..model.version import tag_of
@@ -208,7 +208,7 @@ def _local_digests(access: Access, where: str) -> List[str]:
     field_name = "digest" if access.type == "localOciBlob" else "localReference"
     if access.type == "localFilesystemBlob":
         raise NotFound(f"{where}: a localFilesystemBlob can only be read in a component archive.")
-    return [part.strip() for part in access.text(field_name, where).split(",")]
+    return [check_digest(part.strip(), where) for part in access.text(field_name, where).split(",")]
 
 
 def _is_component_version(manifest: Manifest) -> bool:

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ..model.digest import Digester, check_digest, verified
 from ..model.errors import InvalidContent, NotFound
@@ -278,7 +278,12 @@ def _read_index(files: ArchiveFiles, location: str) -> List[IndexEntry]:
     artifacts = content.get("artifacts") or []
     if content.get("schemaVersion") != 1 or not isinstance(artifacts, list):
         raise InvalidContent(f"{location}: {INDEX} is not an artifact index of schemaVersion 1.")
-    return [_index_entry(value, f"{location} {INDEX} artifacts[{number}]") for number, value in enumerate(artifacts)]
+    entries = [_index_entry(value, f"{location} {INDEX} artifacts[{number}]") for number, value in enumerate(artifacts)]
+    tagged: Dict[Tuple[str, str], str] = {}
+    for entry in entries:
+        if entry.tag and tagged.setdefault((entry.repository, entry.tag), entry.digest) != entry.digest:
+            raise InvalidContent(f"{location}: {INDEX} has two artifacts for {entry.repository}:{entry.tag}.")
+    return entries
 
 
 def _index_entry(value: Any, where: str) -> IndexEntry:

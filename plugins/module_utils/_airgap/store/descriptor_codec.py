@@ -8,11 +8,13 @@ Follows the OCM specification's mapping to OCI registries and what the OCM tools
 
 from __future__ import annotations
 
+import io
+import tarfile
 from typing import Any
 
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import InvalidContent
-from .safe_tar import END_OF_ARCHIVE, Limits, tar_entries, tar_file
+from .safe_tar import END_OF_ARCHIVE, CheckedTarInfo, check_kind, tar_file
 from .yaml_text import dump_yaml, load_yaml
 
 FILE_NAME = "component-descriptor.yaml"
@@ -35,7 +37,7 @@ ARTIFACT_TYPE = "application/vnd.ocm.software.component-descriptor.v2"
 
 def decode_descriptor(raw: bytes, where: str) -> ComponentDescriptor:
     """Read a descriptor from a tar, from YAML or from JSON; its bytes decide which. Raises InvalidContent."""
-    text = _from_tar(raw, where) if raw[257:262] == b"ustar" else raw
+    text = _from_tar(raw, where) if _is_tar(raw) else raw
     return ComponentDescriptor.from_mapping(load_yaml(text, where), where)
 
 
@@ -50,8 +52,30 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
+def _is_tar(raw: bytes) -> bool:
+    """True for tars, also those of before POSIX, which have no mark and are told by the name of their entry."""
+    first_name = raw[:100].partition(b"\0")[0].decode("ascii", "replace")
+    return raw[257:262] == b"ustar" or (len(raw) >= tarfile.BLOCKSIZE and _is_descriptor_name(first_name))
+
+
+def _is_descriptor_name(name: str) -> bool:
+    return name in (FILE_NAME, f"/{FILE_NAME}", f"./{FILE_NAME}")
+
+
 def _from_tar(raw: bytes, where: str) -> bytes:
-    for entry in tar_entries([raw], where, Limits(MAX_DESCRIPTOR_SIZE, 100)):
-        if entry.name == FILE_NAME:
-            return b"".join(entry.blocks())
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:", tarinfo=CheckedTarInfo) as archive:
+            for member in archive:
+                if _is_descriptor_name(member.name):
+                    return _content(archive, member, where)
+    except (tarfile.TarError, EOFError, RecursionError) as error:
+        raise InvalidContent(f"{where}: the descriptor's tar cannot be read ({error}).") from None
     raise InvalidContent(f"{where}: the descriptor's tar has no {FILE_NAME}.")
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> bytes:
+    check_kind(member, where)
+    file = archive.extractfile(member)
+    if file is None or member.size > MAX_DESCRIPTOR_SIZE:
+        raise InvalidContent(f"{where}: {member.name} is no file of at most {MAX_DESCRIPTOR_SIZE} bytes.")
+    return file.read()

@@ -18,7 +18,8 @@ class TransferOptions:
     """Options of one transfer.
 
     path_mapping: (from, to) prefixes of artifact names. by_reference: access types that stay where they are.
-    check: how far the target is believed, one of manifests, blobs, content.
+    check: how far the target is believed, one of manifests, blobs, content. adopt_accesses: what the source says of an
+    access (media type, name, where content lies) is wanted at the target, too, also when the content is the same.
     """
 
     copy_resources: bool = True
@@ -29,6 +30,7 @@ class TransferOptions:
     path_mapping: Tuple[Tuple[str, str], ...] = ()
     by_reference: FrozenSet[str] = frozenset()
     check: str = MANIFESTS
+    adopt_accesses: bool = False
     concurrency: int = 4
 
     def by_value(self, kind: str, access: Access) -> bool:

@@ -207,13 +207,17 @@ def _plan_version(facts: VersionFacts, target: TargetFacts, options: TransferOpt
 
 
 def _changes_access(plan: ElementPlan) -> bool:
-    return plan.facts.by_value and (plan.facts.kept is None or plan.access is None)
+    facts = plan.facts
+    if facts.by_value:
+        return facts.kept is None or plan.access is None
+    return facts.kept is not None and plan.access != facts.kept
 
 
 def _plan_element(facts: ElementFacts, target: TargetFacts, options: TransferOptions) -> ElementPlan:
     if not facts.by_value:
         action = NO_CONTENT if facts.access.is_none else BY_REFERENCE
-        return ElementPlan(facts, action, facts.kept or facts.access.to_mapping())
+        kept = None if options.adopt_accesses else facts.kept
+        return ElementPlan(facts, action, kept or facts.access.to_mapping())
     if facts.present:
         tag_wrong = facts.is_artifact and facts.place is not None and facts.tag_there != facts.digest
         retag = tag_wrong and bool(facts.place and facts.place.tag) and (options.overwrite or not facts.tag_there)

@@ -14,7 +14,7 @@ from ..model.identity import identity_text
 from ..model.reference import RepositoryReference
 from ..oci.client import Registries
 from ..sources.content import ContentFinder
-from ..store.component_store import open_store, open_target
+from ..store.component_store import ComponentStore, open_store, open_target
 from ..store.component_version import StoredVersion
 from ..store.closure import Closure, Key, resolve_versions
 from .execute import Executor
@@ -76,7 +76,7 @@ class Transfer:
             store.close()
             self._source_side.close()
             self._target_side.close()
-        result.statistics = self._statistics(started)
+        result.statistics = statistics(self._source_side, self._target_side, self._counts, started)
         return result
 
     def _one_target(
@@ -89,25 +89,47 @@ class Transfer:
     ) -> None:
         target = open_target(reference, self._target_side)
         try:
-            facts, target_facts = Survey(store, target, finder, self._options).look(versions)
-            plan = make_plan(facts, target_facts, self._options)
-            executor = Executor(plan, target, self._options.concurrency, self._counts)
-            if plan.changes and not self._check_mode:
-                executor.run()
-            _report(plan, executor, result)
+            plan = move(store, target, versions, finder, self._options, self._check_mode, self._counts, result)
+            result.warnings.extend(text for version in plan.versions for text in _left_behind(version, target.location))
         finally:
             target.close()
 
-    def _statistics(self, started: float) -> Dict[str, Any]:
-        def side(registries: Registries) -> Dict[str, int]:
-            return {"requests": registries.traffic.requests, "bytes": registries.traffic.bytes}
 
-        return {
-            "source": side(self._source_side),
-            "target": side(self._target_side),
-            "blobs": self._counts.to_mapping(),
-            "seconds": round(time.monotonic() - started, 3),
-        }
+def move(
+    source: ComponentStore,
+    target: ComponentStore,
+    versions: Sequence[StoredVersion],
+    finder: ContentFinder,
+    options: TransferOptions,
+    check_mode: bool,
+    counts: BlobCounts,
+    result: TransferResult,
+) -> Plan:
+    """Bring versions of an open source to an open target; outside check mode carry the plan out. Fills `result`.
+
+    Raises Refused, and what reading and writing raises.
+    """
+    facts, target_facts = Survey(source, target, finder, options).look(versions)
+    plan = make_plan(facts, target_facts, options)
+    executor = Executor(plan, target, options.concurrency, counts)
+    if plan.changes and not check_mode:
+        executor.run()
+    _report(plan, executor, result)
+    return plan
+
+
+def statistics(source: Registries, target: Registries, counts: BlobCounts, started: float) -> Dict[str, Any]:
+    """Requests and bytes of both sides, blobs, and the seconds since `started` (time.monotonic)."""
+
+    def side(registries: Registries) -> Dict[str, int]:
+        return {"requests": registries.traffic.requests, "bytes": registries.traffic.bytes}
+
+    return {
+        "source": side(source),
+        "target": side(target),
+        "blobs": counts.to_mapping(),
+        "seconds": round(time.monotonic() - started, 3),
+    }
 
 
 def _report(plan: Plan, executor: Executor, result: TransferResult) -> None:
@@ -116,7 +138,6 @@ def _report(plan: Plan, executor: Executor, result: TransferResult) -> None:
         head = {"target": location, "component": version.name, "version": version.version}
         result.component_versions.append(dict(head, action=version.action))
         result.warnings.extend(f"{location}: {note}" for note in version.notes)
-        result.warnings.extend(_left_behind(version, location))
         for element in version.elements:
             facts = element.facts
             landed = executor.landed.get(facts.label)

@@ -84,8 +84,21 @@ class Survey:
                 kind, element, descriptor.label_of(kind, element), identity, access, hint_of(access, self._source.reference)
             )
             kept = _access_at(existing, kind, identity) if existing is not None and keeps else None
-            elements.append(replace(facts, kept=kept))
+            adopted = kept is None or not self._options.adopt_accesses or self._says_the_same(kept, facts)
+            elements.append(replace(facts, kept=kept if adopted else None))
         return VersionFacts(version, existing, comparison, tuple(elements))
+
+    def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts) -> bool:
+        """True if the access at the target has the media type and the name that the source gives the content."""
+        if not self._options.by_value(facts.kind, facts.access):
+            return True  # the plan compares accesses of content that stays where it is
+        there = Access.from_mapping(kept, facts.label)
+        if there.is_local:
+            same_type = _uncompressed(there.get("mediaType")) == _uncompressed(facts.access.get("mediaType"))
+            return same_type and there.hint == facts.hint
+        place, _digest = self._own_artifact(there, facts.element)
+        wanted = place_of(facts.hint, artifact_name(facts.access), self._options.path_mapping, "", facts.label)
+        return place is not None and place == wanted
 
     def _look_at(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
         if not self._options.by_value(facts.kind, facts.access):
@@ -138,11 +151,18 @@ class Survey:
             return None, ""
         return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
 
-    def _artifact_there(self, repository: ArtifactRepository, tag: str, digest: str) -> Tuple[bool, str]:
-        """(is the artifact there as deep as `check` asks, what its tag stands for)."""
+    def _artifact_there(
+        self, repository: ArtifactRepository, tag: str, digest: str, expected: bool = True
+    ) -> Tuple[bool, str]:
+        """(is the artifact there as deep as `check` asks, what its tag stands for).
+
+        expected: a version at the target refers to it. Otherwise an absent tag is answer enough, one request.
+        """
         by_tag = repository.head_manifest(tag) if tag else None
         tag_there = by_tag.digest if by_tag else ""
-        there = bool(digest) and (tag_there == digest or repository.head_manifest(digest) is not None)
+        there = bool(digest) and tag_there == digest
+        if digest and not there and (expected or tag_there or not tag):
+            there = repository.head_manifest(digest) is not None
         if there and self._options.check != MANIFESTS:
             there = self._artifact_whole(repository, digest)
         return there, tag_there
@@ -187,7 +207,7 @@ class Survey:
             fallback = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
             name = artifact_name(facts.access)
             place = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
-            present, tag_there = self._artifact_there(self._target.artifacts(place.path), place.tag, digest)
+            present, tag_there = self._artifact_there(self._target.artifacts(place.path), place.tag, digest, False)
         tree = None if present else self._tree(facts, content, digest)
         return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there, tree=tree)
 
@@ -253,6 +273,12 @@ def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
 def _access_at(existing: StoredVersion, kind: str, identity: Mapping[str, str]) -> Optional[Mapping[str, Any]]:
     elements = existing.descriptor.elements(kind)
     return next((dict(item["access"]) for item in elements if identity_of(item, elements) == identity), None)
+
+
+def _uncompressed(media_type: Any) -> str:
+    """Artifact sets are packed with or without gzip: for what they are that makes no difference."""
+    text = str(media_type or "")
+    return text[: -len("+gzip")] if text.endswith("+tar+gzip") else text
 
 
 def _is_index_layout(existing: StoredVersion) -> bool:

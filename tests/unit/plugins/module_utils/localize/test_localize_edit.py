@@ -62,7 +62,8 @@ SCALARS = [
     ("comments at odd places", "# t\na: # k\n  # b\n  b: x # e\n   # deeper\n# less\nc: 1 # l\n", "a.b", "v",
      "# t\na: # k\n  # b\n  b: v # e\n   # deeper\n# less\nc: 1 # l\n"),
     ("header", "%YAML 1.1\n--- # start\na: x\n...\n", "a", "v", "%YAML 1.1\n--- # start\na: v\n...\n"),
-    ("several documents", "---\na: x\n---\na: x\n--- \n{{ no yaml\n", "a", "v", "---\na: v\n---\na: x\n--- \n{{ no yaml\n"),
+    ("several documents", "---\na: x\n---\na: x\n--- \n{{ no yaml\n", "a", "v",
+     "---\na: v\n---\na: x\n--- \n{{ no yaml\n"),
     ("empty first document", "---\n# c\n---\na: x\n", "a", "v", "---\n# c\n---\na: v\n"),
     ("flow", "a: {b: [x, {c: y}], d: z}\n", "a.b[1].c", "v", "a: {b: [x, {c: v}], d: z}\n"),
     ("flow quotes what needs it", "a: {b: x}\n", "a.b", "c:d", 'a: {b: "c:d"}\n'),
@@ -118,7 +119,8 @@ MISSING = [
     ("key with dot and slash", "m:\n  x: 1\n", 'm."a.b/c"', "true", 'm:\n  x: 1\n  a.b/c: "true"\n'),
 ]
 COLLECTIONS = [
-    ("list of maps, own offset", "a:\n  - x\nb: 1\n", "b", [{"name": "m", "o": 1}], "a:\n  - x\nb:\n  - name: m\n    o: 1\n"),
+    ("list of maps, own offset", "a:\n  - x\nb: 1\n", "b", [{"name": "m", "o": 1}],
+     "a:\n  - x\nb:\n  - name: m\n    o: 1\n"),
     ("list of maps, no offset", "a:\n- x\nb: 1\n", "b", [{"name": "m", "o": 1}], "a:\n- x\nb:\n- name: m\n  o: 1\n"),
     ("empty list filled", "a: [] # c\nb: 1\n", "a", [{"name": "m"}], "a: # c\n  - name: m\nb: 1\n"),
     ("list emptied", NESTED, "spec.list", [], "spec:\n  list: []\nother: 1\n"),
@@ -154,7 +156,8 @@ JSON = [
     ("CRLF", '{\r\n  "a": 1\r\n}\r\n', "b", "v", '{\r\n  "a": 1,\r\n  "b": "v"\r\n}\r\n'),
     ("list on one line", '{\n  "a": [1, 2],\n  "b": 1\n}\n', "a", ["x", "y"], '{\n  "a": ["x", "y"],\n  "b": 1\n}\n'),
     ("null", '{"a":null}', "a.b", "v", '{"a":{"b":"v"}}'),
-    ("escapes elsewhere", '{"a":"\\u00e9\\/\\ud83d\\ude00","b":"x"}', "b", "é", '{"a":"\\u00e9\\/\\ud83d\\ude00","b":"\\u00e9"}'),
+    ("escapes elsewhere", '{"a":"\\u00e9\\/\\ud83d\\ude00","b":"x"}', "b", "é",
+     '{"a":"\\u00e9\\/\\ud83d\\ude00","b":"\\u00e9"}'),
     ("JSON in a .yaml file", '{"a": "x"}', "a", "v", '{"a": "v"}'),
     ("exponent elsewhere", '{"a":1e5,"b":1}', "b", 2.5, '{"a":1e5,"b":2.5}'),
     ("list at the top", '[{"a":1}]', "[0].a", None, '[{"a":null}]'),
@@ -252,13 +255,15 @@ def test_the_place_has_its_index_counted_from_the_start():
 
 
 @pytest.mark.parametrize("text", [
-    "1", "1.10", "-1", "+1", ".5", "1.", "1e5", "1_000", "0x1F", "0o17", "017", "0b1", "1:30", "1:30:00", "true", "True",
-    "yes", "No", "on", "OFF", "y", "N", "null", "Null", "~", "", ".inf", "-.INF", ".nan", "2020-01-01", "=", "<<",
-    "2020-01-01T10:00:00Z", "- x", "-", "? x", ": x", "a: b", "a #b", "#a", "&a", "*a", "!a", "|", ">", "'a", '"a', "%a",
-    "@a", "`a", "[a", "{a", " a", "a ", "a:", "a\tb", "a\nb", "a\\b", "ä", "\ufeff", "\x7f", "\u2028", "\x85", "---",
+    "1", "1.10", "-1", "+1", ".5", "1.", "1e5", "1_000", "0x1F", "0o17", "017", "0b1", "1:30", "1:30:00", "true",
+    "True", "yes", "No", "on", "OFF", "y", "N", "null", "Null", "~", "", ".inf", "-.INF", ".nan", "2020-01-01", "=", "<<",
+    "2020-01-01T10:00:00Z", "- x", "-", "? x", ": x", "a: b", "a #b", "#a", "&a", "*a", "!a", "|", ">", "'a", '"a', 
+    "%a", "@a", "`a", "[a", "{a", " a", "a ", "a:", "a\tb", "a\nb", "a\\b", "ä", "\ufeff", "\x7f", "\u2028", "\x85", "---",
     "...", "sha256:" + "0" * 64, "6.3.5", "1234567e8", "v1.2.3", "host:5000/a/b:1.0", "--flag=x", "-flag",
 ])
-@pytest.mark.parametrize("frame", ["k: x\n", "k: 'x'\n", 'k: "x"\n', "k: {l: 1, k: x}\n", "- x\n", "k: |\n  x\n", "k:\n"])
+@pytest.mark.parametrize(
+    "frame", ["k: x\n", "k: 'x'\n", 'k: "x"\n', "k: {l: 1, k: x}\n", "- x\n", "k: |\n  x\n", "k:\n"]
+)
 def test_every_text_is_read_back_as_that_text(text, frame):
     path = "[0]" if frame.startswith("-") else "k.k" if "{" in frame else "k"
     result = edit(frame, path, text)
@@ -269,8 +274,10 @@ def test_every_text_is_read_back_as_that_text(text, frame):
 
 
 @pytest.mark.parametrize("text, tag", [
-    ("08", "float"), ("0o8", "str"), ("1e5", "float"), ("1.5.2", "str"), ("1:30", "str"), ("0_7", "int"), ("0x_", "str"),
-    ("2020-01-01", "str"), ("-", "str"), (".", "str"), ("1_000", "int"), ("+12", "int"), ("OFF", "bool"), ("oFF", "str"),
+    ("08", "float"), ("0o8", "str"), ("1e5", "float"), ("1.5.2", "str"), ("1:30", "str"), ("0_7", "int"), ("0x_",
+     "str"),
+    ("2020-01-01", "str"), ("-", "str"), (".", "str"), ("1_000", "int"), ("+12", "int"), ("OFF", "bool"), ("oFF",
+     "str"),
 ])
 def test_types_of_plain_scalars(text, tag):
     assert tree.plain_tag(text) == tag

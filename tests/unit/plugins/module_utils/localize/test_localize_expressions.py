@@ -110,8 +110,8 @@ def test_defaults_may_refer_to_each_other():
 
 
 def test_the_nearest_map_wins():
-    root = {"name": "outer", "inner": {"name": "inner", "a": "(( name ))", "b": "(( .name ))", "c": {"d": "(( name ))"}}}
-    resolved = Evaluator(root, "config").resolve_root()["inner"]
+    inner = {"name": "inner", "a": "(( name ))", "b": "(( .name ))", "c": {"d": "(( name ))"}}
+    resolved = Evaluator({"name": "outer", "inner": inner}, "config").resolve_root()["inner"]
     assert (resolved["a"], resolved["b"], resolved["c"]["d"]) == ("inner", "outer", "inner")
 
 
@@ -132,9 +132,9 @@ def test_a_rules_own_fields_hide_the_values():
     evaluator = Evaluator({"path": "values", "other": 1}, "config")
     fields = {"path": "rule", "value": "(( path ))"}
     assert evaluator.resolve(fields, "rule 1")["value"] == "rule"
-    assert evaluator.hidden(fields, fields["value"]) == ["path"]
+    assert evaluator.own_fields(fields, fields["value"]) == ["path"]
     for text in ("(( .path ))", "(( other ))", '(( "path" ))', "(( other.path ))", "path", 5):
-        assert evaluator.hidden(fields, text) == []
+        assert evaluator.own_fields(fields, text) == []
 
 
 def test_control_keys_are_refused():

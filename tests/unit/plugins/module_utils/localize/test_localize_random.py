@@ -14,7 +14,9 @@ import yaml
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.edit import Document
 
-WORDS = ("podinfo", "x", "host:5000/a/b:1.0", "1.10", "true", "größe", "two words", "it's", 'say "x"', "#no", "a, b", "-")
+WORDS = (
+    "podinfo", "x", "host:5000/a/b:1.0", "1.10", "true", "größe", "two words", "it's", 'say "x"', "#no", "a, b", "-"
+)
 KEYS = ("name", "image", "spec", "list", "acme.org/x", "größe", "k-1", "on", "8080", "two words")
 
 
@@ -187,7 +189,8 @@ def test_a_random_scalar(seed):
 @pytest.mark.parametrize("seed", range(400, 700))
 def test_a_random_key_is_added(seed):
     rng, value, text = draw(seed)
-    maps = [()] + [place for place in places_of(value) if isinstance(at(value, place), dict) or at(value, place) is None]
+    places = [()] + list(places_of(value))
+    maps = [place for place in places if isinstance(at(value, place), dict) or at(value, place) is None]
     place = rng.choice(maps)
     new = rng.choice(["v1.2.3", 5, None, ["a", {"b": "c"}], {"p": {"q": []}}])
     after = Document.read(text.encode("utf-8"), "x.yaml").replace(place + ("added", "deep"), new).document

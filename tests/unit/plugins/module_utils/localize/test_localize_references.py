@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.references import foreign_images, rewrite_references
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.references import (
+    foreign_images,
+    rewrite_references,
+)
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidInput
 
 OLD = "ghcr.io/acme/podinfo:6.3.5"
@@ -43,7 +46,8 @@ def test_equal_texts_are_rewritten(before, after, paths):
 
 
 def test_other_files_are_kept():
-    files = {"a.png": OLD.encode() + b"\xff", "README.md": OLD.encode(), "b.YML": f"a: {OLD}\n".encode(), "c.yaml": b"{{ x"}
+    files = {"a.png": OLD.encode() + b"\xff", "README.md": OLD.encode(), "c.yaml": b"{{ x"}
+    files["b.YML"] = f"a: {OLD}\n".encode()
     result = rewrite_references(files, MAPPING)
     assert result.files == {**files, "b.YML": f"a: {NEW}\n".encode()}
     assert result.warnings == []
@@ -103,7 +107,8 @@ def test_the_images_of_a_deployment():
     ("kind: List\napiVersion: v1\nitems:\n- spec:\n    ephemeralContainers:\n    - image: x\n",
      ["items[0].spec.ephemeralContainers[0].image"]),
     ("containers:\n- image: ''\n- image:\n- image: 5\n", []),
-    ("{{- if x }}\n  image: ghcr.io/a:1 # c\n  - image: \"quay.io/b:2\"\n  image: {{ .x }}\n  image: private.test:5001/air/b\n",
+    ("{{- if x }}\n  image: ghcr.io/a:1 # c\n  - image: \"quay.io/b:2\"\n  image: {{ .x }}\n"
+     "  image: private.test:5001/air/b\n",
      ["(line 2)", "(line 3)"]),
     ('{"containers": [{"image": "ghcr.io/a:1"}]}', ["containers[0].image"]),
 ])

@@ -138,7 +138,9 @@ def test_rules_see_what_earlier_rules_wrote():
     assert result.files["values.yaml"].endswith(b'new:\n  place: h.test/a:1\n  tag: "1"\n')
 
 
-@pytest.mark.parametrize("file", ["/values.yaml", "../values.yaml", "deploy/../values.yaml", "deploy\\a.yaml", "a\0b", ".."])
+@pytest.mark.parametrize(
+    "file", ["/values.yaml", "../values.yaml", "deploy/../values.yaml", "deploy\\a.yaml", "a\0b", ".."]
+)
 def test_a_file_cannot_leave_the_folder(file):
     with pytest.raises(InvalidInput) as caught:
         localized("h.test/a:1", {"image": "a", "file": file})
@@ -219,6 +221,10 @@ def test_a_field_that_hides_a_value_is_warned_about():
     assert result.changes[0].after == "spec.replicas"
     assert any(".path" in warning for warning in result.warnings)
     assert configured({"path": "x"}, rule("(( .path ))")).changes[0].after == "x"
+    with pytest.raises(InvalidInput) as caught:
+        configured({"value": "x"}, rule("(( value ))"))
+    assert ".value" in str(caught.value)
+    assert configured({"value": "x"}, rule("(( .value ))")).changes[0].after == "x"
 
 
 @pytest.mark.parametrize("values, words", [
@@ -269,7 +275,8 @@ def test_a_file_with_several_documents_is_warned_about_once():
     (b"a: [1:30, .inf, 1.2.3, =]\n", {"a": ["1:30", ".inf", "1.2.3", "="]}),
     (b"a: [~, null, '', ]\nb:\n", {"a": [None, None, ""], "b": None}),
     (b"1: a\ntrue: b\n", {"1": "a", "true": "b"}),
-    (b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\ne: *x\n", {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}, "e": {"b": 1, "c": 2}}),
+    (b"a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\ne: *x\n",
+     {"a": {"b": 1, "c": 2}, "d": {"b": 1, "c": 3}, "e": {"b": 1, "c": 2}}),
     (b"\xef\xbb\xbf{\"a\": 1}", {"a": 1}),
     (b"a: 1\n---\nb: 2\n", {"a": 1}),
     (b"a: !!str 1\nb: ! 1\nc: !x 1\n", {"a": "1", "b": "1", "c": "1"}),

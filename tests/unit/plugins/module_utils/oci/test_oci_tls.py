@@ -15,7 +15,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import RegistrySettings
 from ansible_collections.ocm.airgap.tests.support.oci_client import connect, put
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
-from ansible_collections.ocm.airgap.tests.support.server import Reply, ScriptedServer
+from ansible_collections.ocm.airgap.tests.support.server import Reply, ScriptedServer, TunnelProxy
 
 
 def look(registries, host, **options):
@@ -108,6 +108,18 @@ def test_proxy_of_the_environment_is_used(monkeypatch):
         with pytest.raises(Unreachable, match="direct.invalid is unknown"):
             look(connect(), "direct.invalid", plain_http=True)
         assert len(proxy.asked) == 1
+
+
+def test_own_authority_through_a_tunnel(tls_registry, authority, monkeypatch):
+    with TunnelProxy() as proxy:
+        monkeypatch.setenv("https_proxy", f"http://user:proxy-password@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        settings = RegistrySettings(tls_registry.host, ca_path=str(authority.certificate))
+        assert put(connect(settings).repository(tls_registry.host, "a/b"), b"content") == "copied"
+        assert proxy.asked[0][0] == f"CONNECT {tls_registry.host} HTTP/1.1"
+        assert any(line.startswith("Proxy-Authorization: Basic ") for line in proxy.asked[0])
+        with pytest.raises(Unreachable, match="not from a known authority"):
+            look(connect(), tls_registry.host)
 
 
 def test_proxy_password_is_not_told(monkeypatch):

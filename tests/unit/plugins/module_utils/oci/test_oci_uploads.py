@@ -10,7 +10,7 @@ import json
 import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import RegistryError
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import NotFound, RegistryError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import RegistrySettings
 from ansible_collections.ocm.airgap.tests.support.oci_client import connect, put, source_of
 from ansible_collections.ocm.airgap.tests.support.server import Reply, ScriptedServer
@@ -93,10 +93,22 @@ class TestUploads:
             return
         assert put(server.repository, b"one", ["other/place"]) == "copied"
         assert registry.blobs == {digest_of(b"one"): b"one"}
+        assert registry.cancelled == (["/session/mount"] if status == 202 else [])
         before = len(server.asked)
         assert put(server.repository, b"two", ["other/place"]) == "copied"
-        assert server.methods()[before:] == ["POST", "PUT"]
-        assert registry.cancelled == (["/session/mount"] if status == 202 else [])
+        again = ["POST", "DELETE"] if status == 202 else []
+        assert server.methods()[before:] == again + ["POST", "PUT"]
+
+    def test_source_that_never_has_a_blob_is_given_up(self, serve):
+        server = serve(UploadServer(own_mount=True))
+        for number in range(5):
+            assert put(server.repository, b"%d" % number, ["other/place"]) == "copied"
+        sources = [asked.query.get("from", [""])[0] for asked in server.asked if asked.method == "POST"]
+        assert sources.count("other/place") == 3
+
+    def test_repository_that_has_to_be_created_first(self, serve):
+        with pytest.raises(NotFound, match="does not know the repository: 404.*created first"):
+            put(serve(UploadServer(POST=[Reply(404), Reply(404)])).repository, b"one")
 
     @pytest.mark.parametrize("location", ["/session/{}", "/session/{}?state=a%2Fb&x=1", "session/{}"])
     def test_relative_locations_keep_their_query(self, serve, location):

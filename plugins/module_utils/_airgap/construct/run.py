@@ -1,0 +1,63 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Component versions from a constructor to a registry or an archive: the whole way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Callable, Mapping
+
+from ..model.reference import RepositoryReference
+from ..oci.client import Registries
+from ..store.component_store import open_target
+from ..transfer.options import TransferOptions
+from ..transfer.outcome import BlobCounts
+from ..transfer.run import TransferResult, move, statistics
+from .constructor import children_first, parse_constructor
+from .store import Builder, ConstructorFinder, ConstructorStore
+
+
+def construct_component_versions(
+    constructor: Mapping[str, Any],
+    base: str,
+    target: RepositoryReference,
+    options: TransferOptions,
+    connect: Callable[[], Registries],
+    check_mode: bool,
+    skip_digest: bool = False,
+) -> TransferResult:
+    """Write the component versions of a constructor; what is there already and equal stays as it is.
+
+    constructor: `{components: [...]}` or one component. base: the folder that relative paths begin at. connect: gives
+    fresh connections, once for contents and once for the target. skip_digest: contents that are given by an access are
+    not looked at. Contents given by an access stay where they are, whatever `options` says.
+
+    Raises OcmError; Refused where a version at the target differs in what its signature covers.
+    """
+    started, result, counts = time.monotonic(), TransferResult(), BlobCounts()
+    drafts = children_first(parse_constructor(constructor))
+    options = replace(
+        options,
+        copy_resources=False,
+        copy_sources=False,
+        adopt_accesses=True,
+        by_reference=options.by_reference | {"relativeOciReference"},
+    )
+    source_side, target_side = connect(), connect()
+    try:
+        store = open_target(target, target_side)
+        try:
+            with Builder(base, source_side, store, skip_digest) as builder:
+                versions = builder.build(drafts)
+                source = ConstructorStore("constructor", versions)
+                result.warnings.extend(builder.warnings + builder.missing_references(drafts))
+                move(source, store, versions, ConstructorFinder(source, source_side), options, check_mode, counts, result)
+        finally:
+            store.close()
+    finally:
+        source_side.close()
+        target_side.close()
+    result.statistics = statistics(source_side, target_side, counts, started)
+    return result
