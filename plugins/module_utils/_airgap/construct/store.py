@@ -139,7 +139,8 @@ class Builder:
             return {}
         label = draft.descriptor.label_of(item.kind, item.element)
         try:
-            content = self._finder.find(StoredVersion(draft.descriptor), item.kind, item.element)
+            element = dict(item.element, access=_without_guessing(access))
+            content = self._finder.find(StoredVersion(draft.descriptor), item.kind, element)
         except Refused as error:
             self.warnings.append(f"{label} has no digest. {error.message}")
             return {}
@@ -165,6 +166,11 @@ class Builder:
             return self._target.repository(name).head_manifest(tag_of(version)) is not None
         except OcmError:
             return False  # a registry may refuse to talk about a repository that is not there
+
+
+def _without_guessing(access: Access) -> Dict[str, Any]:
+    """An access that names its media type, so that no request is spent on asking for it."""
+    return dict({"mediaType": "application/octet-stream"} if access.type == "wget" else {}, **access.to_mapping())
 
 
 def _digest_of_blob(content: BlobContent, where: str) -> str:

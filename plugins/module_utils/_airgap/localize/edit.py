@@ -417,6 +417,9 @@ class _Editor:
             quotes = '"'
         if slot.key is None:
             column = indicator_end - 1 - (self.text.rfind("\n", 0, indicator_end) + 1)
+            if not node.is_empty and not self._on_later_line(node, indicator_end):
+                # The lines below align with the first one, however far from the dash that stands.
+                column = node.column - 2
             return render.below_dash(value, column, self.style, quotes)
         kind = "map" if isinstance(value, dict) else "list"
         own_lines = node.style == "block" and not node.explicit_tag and not node.anchor

@@ -35,7 +35,8 @@ class Comparison:
 
 
 class _Differences:
-    def __init__(self) -> None:
+    def __init__(self, is_signed: bool) -> None:
+        self.is_signed = is_signed
         self.signed: List[str] = []
         self.volatile: List[str] = []
         self.noted: List[str] = []
@@ -59,7 +60,7 @@ class _Differences:
 
 def compare(source: ComponentDescriptor, target: ComponentDescriptor) -> Comparison:
     """Compare two descriptors of the same component version, also across schemas."""
-    found = _Differences()
+    found = _Differences(bool(source.signatures or target.signatures))
     heads = ({"name": source.name, "version": source.version}, {"name": target.name, "version": target.version})
     found.fields("component", heads[0], heads[1], ("name", "version"))
     found.fields("provider", source.provider, target.provider, ("name",))
@@ -130,10 +131,11 @@ def _compare_resource_digest(found: _Differences, where: str, pair: Tuple[Elemen
     if left == right:
         return
     if left[0] == right[0] and left[2] == right[2] and {left[1], right[1]} <= set(_CONTENT_DIGESTS):
-        found.noted.append(
-            f"{where}: the same digest is called {left[1]} at the source and {right[1]} at the target; "
-            "the target's name stays, so a signature made at the source does not cover it"
-        )
+        if found.is_signed:
+            found.noted.append(
+                f"{where}: the same digest is called {left[1]} at the source and {right[1]} at the target; "
+                "the target's name stays, so a signature made at the source does not cover it"
+            )
         return
     found.signed.append(f"{where}: the digest is {left[2]} at the source, {right[2]} at the target")
 

@@ -18,6 +18,7 @@ from .errors import InvalidInput
 MAX_VERSION_LENGTH = 256
 MAX_TAG_LENGTH = 128
 MAX_NUMBER = 2**64 - 1
+MAX_GROUPS = 32
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PRE_PART = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION = re.compile(
@@ -25,7 +26,8 @@ _VERSION = re.compile(
     rf"(?:-({_PRE_PART}(?:\.{_PRE_PART})*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?\Z"
 )
 _OPERATOR = r"(?:!=|>=|=>|<=|=<|~>|=|>|<|~|\^)?"
-_RANGE_VERSION = r"v?(?:[0-9]+|[xX*])(?:\.(?:[0-9]+|[xX*])){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?"
+_PARTS = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_RANGE_VERSION = rf"v?(?:[0-9]+|[xX*])(?:\.(?:[0-9]+|[xX*])){{0,2}}(?:-{_PARTS})?(?:\+{_PARTS})?"
 _COMPARISON = re.compile(rf"\s*({_OPERATOR})\s*({_RANGE_VERSION})\s*(,\s*|(?<=\s)|\Z)")
 _HYPHEN_RANGE = re.compile(rf"({_RANGE_VERSION})\s+-\s+({_RANGE_VERSION})")
 _SYNONYMS = {"": "=", "=>": ">=", "=<": "<=", "~>": "~"}
@@ -165,8 +167,10 @@ class Constraint:
         """Read a range such as `>=6.3.5, <7`, `^1.2 || ~2.0`, `1.2 - 1.4`, `1.x`. Raises InvalidInput."""
         if not isinstance(text, str) or len(text) > 512:
             raise InvalidInput("A version constraint must be a text of at most 512 characters.")
-        spread = _HYPHEN_RANGE.sub(r">=\1 <=\2", text)
-        return cls(text, tuple(_parse_group(group, text) for group in spread.split("||")))
+        groups = _HYPHEN_RANGE.sub(r">=\1 <=\2", text).split("||")
+        if len(groups) > MAX_GROUPS:
+            raise InvalidInput(f"A version constraint has at most {MAX_GROUPS} groups joined by ||, not {len(groups)}.")
+        return cls(text, tuple(_parse_group(group, text) for group in groups))
 
     def allows(self, version: Version) -> bool:
         return any(_group_allows(group, version) for group in self.groups)
@@ -200,7 +204,7 @@ def _parse_comparison(operator: str, text: str, whole: str) -> _Comparison:
     for part in core.split("."):
         if not part.isdigit():
             break
-        numbers.append(part)
+        numbers.append(str(int(part)))  # a leading zero is allowed here, though not in a version
     prerelease = f"-{tail.partition('+')[0]}" if mark == "-" else ""
     padded = ".".join((numbers + ["0", "0", "0"])[:3])
     version = Version.parse_or_none(padded + prerelease)

@@ -41,6 +41,8 @@ def transport_error(error: BaseException, place: Place, timeout: float) -> Tuple
     certificate = _first(chain, ssl.SSLCertVerificationError)
     if certificate:
         return _certificate_error(certificate, place), False
+    if any(type(item).__name__ == "CertificateError" for item in chain):
+        return _wrong_name(place), False
     tls = _first(chain, ssl.SSLError)
     if tls and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return _tls_error(tls, place), False
@@ -68,11 +70,15 @@ def _certificate_error(error: Any, place: Place) -> Unreachable:
     if code == _NOT_YET:
         return Unreachable(place.tell("the certificate of the server is not valid yet."), "Check the clock here.")
     if code in _NAMES:
-        reason = "the certificate of the server is for another name."
-        return Unreachable(place.tell(reason), "Use the name that the certificate has, or renew it with this name.")
+        return _wrong_name(place)
     reason = f"the certificate of the server is not from a known authority ({text})."
     hint = f"Give the authority's certificate in ca_path or ca_data of the entry {place.host} of registries."
     return Unreachable(place.tell(reason), hint)
+
+
+def _wrong_name(place: Place) -> Unreachable:
+    reason = "the certificate of the server is for another name."
+    return Unreachable(place.tell(reason), "Use the name that the certificate has, or renew it with this name.")
 
 
 def _tls_error(error: ssl.SSLError, place: Place) -> Unreachable:

@@ -74,7 +74,9 @@ class TrustingAdapter(HTTPAdapter):
             "ssl_context": context,
             "cert_reqs": "CERT_NONE" if context.verify_mode == ssl.CERT_NONE else "CERT_REQUIRED",
         }
-        if not urllib3.__version__.startswith("1."):
+        if urllib3.__version__.startswith("1."):
+            context.check_hostname = False  # urllib3 1 compares names itself, and fails for addresses when both do
+        else:
             self._pool_options["blocksize"] = BLOCK_SIZE
         super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
 

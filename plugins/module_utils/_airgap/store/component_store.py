@@ -79,9 +79,8 @@ class ComponentStore(ABC):
         """Like read, but None when the version is not there."""
         check_component_name(component)
         tag_of(version)
-        where = f"{self.location} {component}:{version}"
         try:
-            return read_component_version(self.repository(component), component, version, where, digest)
+            return self._read(component, version, digest)
         except NotAComponentVersion:
             raise
         except NotFound:

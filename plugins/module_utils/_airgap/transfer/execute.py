@@ -20,10 +20,13 @@ from ..sources.content import spooled, stated_digest
 from ..store.artifact_set import ArtifactSet
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, LocalLayer, write_component_version
-from ..store.repository import ArtifactRepository, OpenSource
+from ..store.repository import ArtifactRepository, OpenSource, read_artifact
 from .archive import ArchiveWriter
 from .outcome import BlobCounts, Landed
 from .plan import ElementPlan, Plan, VersionPlan
+
+
+MUCH_TO_MOVE = 16 * 1024 * 1024
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Executor:
         self._plan, self._target, self._concurrency = plan, target, concurrency
         self.counts = counts
         self.landed: Dict[str, Landed] = {}
+        self._held: Dict[str, str] = {}
 
     def run(self) -> None:
         """Raises what reading or writing raises; what was finished by then stays and is not moved again."""
@@ -76,6 +80,7 @@ class Executor:
             writer.finish()
             return
         jobs = _blob_jobs(plans)
+        self._held = self._held_elsewhere(jobs)
         by_set: Dict[int, List[BlobJob]] = {}
         for job in jobs:
             if isinstance(job.origin, ArtifactSet):
@@ -85,8 +90,32 @@ class Executor:
         self._parallel([self._mount_task(job, path) for job in jobs for path in job.paths[1:]])
         self._parallel([self._manifests_task(group) for group in _by_artifact(plans)])
 
+    def _held_elsewhere(self, jobs: Sequence[BlobJob]) -> Dict[str, str]:
+        """Blobs that images of this plan hold at the target already, by digest: their repository.
+
+        Only when much is to be moved: telling it costs the manifests of those images.
+        """
+        present = {
+            (plan.facts.place.path, plan.facts.digest)
+            for version in self._plan.versions
+            for plan in version.elements
+            if plan.facts.present and plan.facts.place is not None
+        }
+        if not present or sum(job.size for job in jobs) < MUCH_TO_MOVE:
+            return {}
+        held: Dict[str, str] = {}
+        for path, digest in sorted(present):
+            repository = self._target.artifacts(path)
+            for blob in read_artifact(repository, digest).blobs:
+                held.setdefault(blob.digest, getattr(repository, "path", path))
+        return held
+
     def _first_task(self, job: BlobJob) -> Callable[[], None]:
-        return lambda: self._put(job, job.paths[0], job.open_source, self._same_host(job.origin))
+        def put() -> None:
+            held = self._held.get(job.digest)
+            self._put(job, job.paths[0], job.open_source, [held] if held else self._same_host(job.origin))
+
+        return put
 
     def _mount_task(self, job: BlobJob, path: str) -> Callable[[], None]:
         def mount() -> None:

@@ -84,11 +84,11 @@ class Survey:
                 kind, element, descriptor.label_of(kind, element), identity, access, hint_of(access, self._source.reference)
             )
             kept = _access_at(existing, kind, identity) if existing is not None and keeps else None
-            adopted = kept is None or not self._options.adopt_accesses or self._says_the_same(kept, facts)
+            adopted = kept is None or not self._options.adopt_accesses or self._says_the_same(kept, facts, descriptor.name)
             elements.append(replace(facts, kept=kept if adopted else None))
         return VersionFacts(version, existing, comparison, tuple(elements))
 
-    def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts) -> bool:
+    def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts, component: str) -> bool:
         """True if the access at the target has the media type and the name that the source gives the content."""
         if not self._options.by_value(facts.kind, facts.access):
             return True  # the plan compares accesses of content that stays where it is
@@ -97,7 +97,8 @@ class Survey:
             same_type = _uncompressed(there.get("mediaType")) == _uncompressed(facts.access.get("mediaType"))
             return same_type and there.hint == facts.hint
         place, _digest = self._own_artifact(there, facts.element)
-        wanted = place_of(facts.hint, artifact_name(facts.access), self._options.path_mapping, "", facts.label)
+        name, fallback = artifact_name(facts.access), f"{DESCRIPTOR_FOLDER}/{component}"
+        wanted = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
         return place is not None and place == wanted
 
     def _look_at(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
