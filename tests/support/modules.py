@@ -73,7 +73,7 @@ class ModuleProcess:
             limit.cancel()
         self.process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         out, errors = self._texts()
-        if not out.startswith("{"):
+        if not out.lstrip().startswith("{"):
             raise AssertionError(f"The module ended with {self.process.returncode}:\n{out}\n{errors}")
         return Outcome(json.loads(out), self.process.returncode, usage.ru_maxrss * 1024, out + errors)
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import Callable, ContextManager, Iterator, Optional, Sequence
 from urllib.parse import urlencode
 
-from ..model.errors import AuthError, OcmError, RegistryError
+from ..model.errors import OcmError, RateLimited, RegistryError, Unreachable
 from .challenge import Access
 from .connection import Call, RegistryConnection
 from .failures import Place
@@ -145,7 +145,9 @@ class BlobUpload:
             return False
         try:
             answer = self._post(source)
-        except AuthError:
+        except (RateLimited, Unreachable):
+            raise
+        except RegistryError:
             mounts.refuse(source, True)
             return False
         if answer.status == 201:

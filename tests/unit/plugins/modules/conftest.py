@@ -1,38 +1,27 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registries for module tests: a source and a target, docker-registry 2.8 and distribution 3 where it is there."""
+"""Registries for module tests: a source and a target, of one program."""
 
 from __future__ import annotations
 
-import os
-import shutil
+from contextlib import ExitStack
 
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support.places import CtfPlace, RegistryPlace, RequestLog
 from ansible_collections.ocm.airgap.tests.support.registry import BINARY, RegistryOptions, run_registry
 
-REGISTRY3 = os.environ.get("OCM_AIRGAP_REGISTRY3") or shutil.which("registry3")
-BINARIES = [pytest.param(BINARY, id="distribution2")] if REGISTRY3 else [
-    pytest.param(BINARY, id="distribution2-only-as-OCM_AIRGAP_REGISTRY3-is-not-set")
-]
-if REGISTRY3:
-    BINARIES.append(pytest.param(REGISTRY3, id="distribution3"))
 
-
-def pytest_generate_tests(metafunc):
-    """A test that asks for `binary` runs with every registry that there is."""
-    if "binary" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("both_registries")
-        metafunc.parametrize("binary", BINARIES if marked else BINARIES[:1])
+@pytest.fixture
+def binary():
+    """The registry's program; tests that are marked with BOTH get each."""
+    return BINARY
 
 
 @pytest.fixture
 def start_place(tmp_path_factory, binary):
     """start_place(login=..., verify=..., **RegistryOptions): a further registry."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def start(login=None, verify=True, **options):

@@ -278,8 +278,8 @@ def test_every_text_is_read_back_as_that_text(text, frame):
 
 
 @pytest.mark.parametrize("text, tag", [
-    ("08", "float"), ("0o8", "str"), ("1e5", "float"), ("1.5.2", "str"), ("1:30", "str"), ("0_7", "int"), ("0x_", "str"),
-    ("2020-01-01", "str"), ("-", "str"), (".", "str"), ("1_000", "int"), ("+12", "int"), ("OFF", "bool"), ("no ", "str"),
+    ("0o8", "str"), ("1e5", "float"), ("1.5.2", "str"), ("1:30", "str"), ("0_7", "int"), ("0x_", "str"),
+    ("2020-01-01", "str"), ("-", "str"), (".", "str"), ("1_000", "int"), ("OFF", "bool"), ("no ", "str"),
 ])
 def test_types_of_plain_scalars(text, tag):
     assert tree.plain_tag(text) == tag
