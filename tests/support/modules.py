@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+# Loaded here so that a fork for a module has them already.
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import component_info, localize, resource, transfer
+
+LOADED = (component_info, localize, resource, transfer)
 COLLECTION = Path(__file__).parents[2]
 TIME_LIMIT = 300
 
@@ -45,37 +52,74 @@ class Outcome:
 
 
 class ModuleProcess:
-    """A module that runs. `wait` gives its outcome, `kill` ends it in the middle."""
+    """A module that runs. `wait` gives its outcome, `kill` ends it in the middle.
 
-    def __init__(self, name: str, arguments: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    fresh: with an interpreter of its own. Otherwise a fork of this process, which has the libraries loaded already, is
+    enough, unless threads run here that could hold a lock at the wrong time.
+    """
+
+    def __init__(self, name: str, arguments: Mapping[str, Any], fresh: bool = False) -> None:
         self._files = [tempfile.TemporaryFile() for _number in range(3)]
         self._files[0].write(json.dumps({"ANSIBLE_MODULE_ARGS": dict(arguments)}).encode())
         self._files[0].seek(0)
-        self.process = subprocess.Popen(
-            [sys.executable, str(COLLECTION / "plugins" / "modules" / f"{name}.py")],
-            stdin=self._files[0],
-            stdout=self._files[1],
-            stderr=self._files[2],
-            env=dict(environment),
-        )
+        path = str(COLLECTION / "plugins" / "modules" / f"{name}.py")
+        if fresh or threading.active_count() > 1:
+            self._process = subprocess.Popen(
+                [sys.executable, path],
+                stdin=self._files[0],
+                stdout=self._files[1],
+                stderr=self._files[2],
+                env=module_environment(),
+            )
+            self.pid = self._process.pid
+        else:
+            self._process = None
+            self.pid = os.fork() or self._run_forked(path)
+
+    def _run_forked(self, path: str) -> int:
+        code = 70
+        try:
+            for number, file in enumerate(self._files):
+                os.dup2(file.fileno(), number)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+            sys.argv = [path]
+            os.environ.clear()
+            os.environ.update(module_environment())
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as error:
+            code = int(error.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return 0
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        """End it at once, as a power cut would."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._end()
         self._texts()
 
     def wait(self) -> Outcome:
-        limit = threading.Timer(TIME_LIMIT, self.process.kill)
+        limit = threading.Timer(TIME_LIMIT, os.kill, (self.pid, signal.SIGKILL))
         limit.start()
         try:
-            _pid, status, usage = os.wait4(self.process.pid, 0)
+            code, peak = self._end()
         finally:
             limit.cancel()
-        self.process.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         out, errors = self._texts()
         if not out.lstrip().startswith("{"):
-            raise AssertionError(f"The module ended with {self.process.returncode}:\n{out}\n{errors}")
-        return Outcome(json.loads(out), self.process.returncode, usage.ru_maxrss * 1024, out + errors)
+            raise AssertionError(f"The module ended with {code}:\n{out}\n{errors}")
+        return Outcome(json.loads(out), code, peak, out + errors)
+
+    def _end(self) -> Tuple[int, int]:
+        _pid, status, usage = os.wait4(self.pid, 0)
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+        if self._process:
+            self._process.returncode = code
+        return code, usage.ru_maxrss * 1024
 
     def _texts(self) -> List[str]:
         texts = []
@@ -94,14 +138,15 @@ def module_environment(**more: str) -> Dict[str, str]:
     return dict(kept, **more)
 
 
-def start_module(name: str, arguments: Mapping[str, Any], check: bool = False, diff: bool = False) -> ModuleProcess:
-    """Start a module in a fresh process. Arguments that are not given have the module's defaults."""
-    given = dict(arguments, _ansible_check_mode=check, _ansible_diff=diff)
-    return ModuleProcess(name, given, module_environment())
+def start_module(
+    name: str, arguments: Mapping[str, Any], check: bool = False, diff: bool = False, fresh: bool = False
+) -> ModuleProcess:
+    """Start a module. Arguments that are not given have the module's defaults."""
+    return ModuleProcess(name, dict(arguments, _ansible_check_mode=check, _ansible_diff=diff), fresh)
 
 
 def run_module(name: str, arguments: Optional[Mapping[str, Any]] = None, **options: Any) -> Outcome:
-    """Run a module to its end. options: check, diff."""
+    """Run a module to its end. options: check, diff, fresh."""
     return start_module(name, arguments or {}, **options).wait()
 
 

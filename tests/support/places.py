@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
@@ -15,6 +17,8 @@ from .images import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Artif
 from .registry import RunningRegistry
 
 ACCEPT = {"Accept": ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))}
+OWN_AGENT = "ocm.airgap tests"
+_ACCESS = re.compile(r'"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.[01]" (\d{3}) \d+ "[^"]*" "([^"]*)"$')
 Request = Tuple[str, str, int]
 
 
@@ -26,7 +30,7 @@ class RegistryPlace:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.auth, self._session.verify = login, verify
-        self._session.headers["User-Agent"] = "test"
+        self._session.headers["User-Agent"] = OWN_AGENT
 
     @property
     def host(self) -> str:
@@ -115,14 +119,16 @@ class RequestLog:
 
     def _settled(self) -> List[Request]:
         """The log's requests, after one more of our own has been logged: those before it are."""
-        mark = f"/v2/?mark={len(self._registry.log)}"
-        requests.get(f"{self._registry.url}{mark}", timeout=30, verify=False)
-        while not any(path == mark for _method, path, _status in self._registry.requests()):
-            pass
-        return self._registry.requests()
+        mark = f"/v2/?mark={time.monotonic_ns()}"
+        requests.get(f"{self._registry.url}{mark}", timeout=30, verify=False, headers={"User-Agent": OWN_AGENT})
+        while mark not in self._registry.log:
+            time.sleep(0.01)
+        found = [_ACCESS.search(line) for line in self._registry.log.splitlines()]
+        return [(item[1], item[2], int(item[3])) for item in found if item and item[4] != OWN_AGENT]
 
     def requests(self) -> List[Request]:
-        return [item for item in self._settled()[self._start:] if "?mark=" not in item[1]]
+        """Method, path with query, and status."""
+        return self._settled()[self._start:]
 
     def writes(self) -> List[Request]:
         return [item for item in self.requests() if item[0] not in ("GET", "HEAD")]

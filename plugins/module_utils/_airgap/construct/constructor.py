@@ -79,10 +79,10 @@ def parse_constructor(constructor: Any, where: str = "constructor") -> List[Comp
     if not components:
         raise InvalidInput(f"{where}: components is empty.")
     drafts = [_component(component, place) for component, place in zip(components, places)]
-    keys = [draft.key for draft in drafts]
+    first: Dict[Tuple[str, str], ComponentDraft] = {}
     for draft in drafts:
-        if keys.count(draft.key) > 1:
-            raise InvalidInput(f"{draft.where}: {draft.descriptor} stands twice in the constructor.")
+        if first.setdefault(draft.key, draft) is not draft:
+            raise InvalidInput(f"{draft.where}: {draft.descriptor} stands twice, also at {first[draft.key].where}.")
     return drafts
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -62,9 +62,13 @@ class Context:
 
     def connect(self) -> Registries:
         """Fresh connections with the module's options; closed at the end of the module."""
-        registries = Registries(ConnectionOptions.from_params(self.params), self._module.no_log_values.add)
+        options = ConnectionOptions.from_params(self.params)
+        registries = Registries(options, self._module.no_log_values.add, run_program=self._run_program)
         self._open.append(registries)
         return registries
+
+    def _run_program(self, command: List[str], text: str) -> Tuple[int, str, str]:
+        return self._module.run_command(command, data=text, binary_data=True, handle_exceptions=False)
 
     def warn(self, text: str) -> None:
         self._module.warn(text)

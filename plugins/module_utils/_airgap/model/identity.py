@@ -70,9 +70,11 @@ def select(elements: Sequence[Element], selector: Mapping[str, str], where: str,
 
 
 def nearest_hint(selector: Mapping[str, str], elements: Sequence[Element]) -> str:
-    """A sentence with the names that come nearest, or all of a short list."""
-    names = sorted({identity_text(identity_of(element, elements)) for element in elements})
-    return suggestion(identity_text(selector), names)
+    """A sentence with the elements whose names come nearest, or all of a short list."""
+    names = sorted({element["name"] for element in elements})
+    near = difflib.get_close_matches(selector.get("name", ""), names, n=3, cutoff=0.6)
+    texts = [identity_text(identity_of(element, elements)) for element in elements if not near or element["name"] in near]
+    return f"Did you mean {' or '.join(sorted(texts)[:3])}?" if near else suggestion(identity_text(selector), sorted(texts))
 
 
 def suggestion(wanted: str, names: Iterable[str]) -> str:

@@ -68,7 +68,7 @@ class ImageReference:
         host, path = _split_host(rest)
         path, tag = _split_tag(path)
         if not host:
-            host, path = DOCKER_HUB, path if "/" in path else f"library/{path}"
+            host, path = DOCKER_HUB, path if "/" in path or not path else f"library/{path}"
         elif host == DOCKER_HUB and path and "/" not in path:
             path = f"library/{path}"
         _check_path(path, f"Image reference {text!r}")

@@ -13,10 +13,10 @@ import binascii
 import json
 import os
 import re
-import subprocess
+import shutil
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..model.errors import AuthError, InvalidContent, InvalidInput
 from ..model.manifest import parse_json
@@ -28,6 +28,10 @@ MAX_AUTH_FILE = 4 * 1024 * 1024
 HELPER_SECONDS = 60.0
 _HELPER = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _NOT_FOUND = "credentials not found"
+_TIMED_OUT = 124
+
+# Runs a program: (command and arguments, standard input) -> (exit code, output, error output). Raises OSError.
+RunProgram = Callable[[List[str], str], Tuple[int, str, str]]
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ def find_auth_file(environment: Mapping[str, str]) -> str:
 class AuthFile:
     """One auth file. Raises InvalidInput that names the file when it cannot be read or understood."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, run_program: Optional[RunProgram] = None) -> None:
+        self.path, self._run_program = path, run_program
         content = _read(path)
         self._auths = _mapping(content, "auths", path)
         self._helpers = _mapping(content, "credHelpers", path)
@@ -127,40 +131,38 @@ class AuthFile:
         server = DOCKER_HUB_KEY if host == DOCKER_HUB else host
         with self._lock:
             if (helper, server) not in self._asked:
-                self._asked[helper, server] = ask_helper(helper, server, self.path)
+                self._asked[helper, server] = ask_helper(helper, server, self.path, self._run_program)
             return self._asked[helper, server]
 
 
-def ask_helper(name: str, server: str, auth_file: str, seconds: float = HELPER_SECONDS) -> Optional[Credentials]:
+def ask_helper(
+    name: str, server: str, auth_file: str, run_program: Optional[RunProgram], seconds: float = HELPER_SECONDS
+) -> Optional[Credentials]:
     """Run `docker-credential-NAME get`; None when it has nothing. Raises AuthError without any of its output."""
     program = f"docker-credential-{name}"
     where = f"Credential helper {program}, named by the auth file {auth_file}, for {server}"
     if not _HELPER.match(name):
         raise InvalidInput(f"Auth file {auth_file}: {name!r} is not the name of a credential helper.")
     hint = "An entry for the host in registries is used instead of the helper, without credentials anonymously."
+    if run_program is None or shutil.which(program) is None:
+        raise AuthError(f"{where}: it cannot be run, it is not in the search path.", hint)
+    limit = ["timeout", f"{seconds:g}"] if shutil.which("timeout") else []
     try:
-        result = subprocess.run(
-            [program, "get"],
-            input=server.encode("utf-8"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            timeout=seconds,
-            check=False,
-        )
+        code, output, errors = run_program(limit + [program, "get"], server)
     except OSError as error:
         raise AuthError(f"{where}: it cannot be run ({error.strerror}).", hint) from None
-    except subprocess.TimeoutExpired:
-        raise AuthError(f"{where}: no answer within {seconds:g} seconds.", hint) from None
-    if result.returncode:
-        if _NOT_FOUND in (result.stdout + result.stderr).decode("utf-8", "replace").lower():
+    if limit and code == _TIMED_OUT:
+        raise AuthError(f"{where}: no answer within {seconds:g} seconds.", hint)
+    if code:
+        if _NOT_FOUND in (output + errors).lower():
             return None
-        raise AuthError(f"{where}: it ended with the exit code {result.returncode}.", hint)
-    return _read_helper_answer(result.stdout, f"the credential helper {program}", where, hint)
+        raise AuthError(f"{where}: it ended with the exit code {code}.", hint)
+    return _read_helper_answer(output, f"the credential helper {program}", where, hint)
 
 
-def _read_helper_answer(output: bytes, origin: str, where: str, hint: str) -> Optional[Credentials]:
+def _read_helper_answer(output: str, origin: str, where: str, hint: str) -> Optional[Credentials]:
     try:
-        answer = json.loads(output.decode("utf-8"))
+        answer = json.loads(output)
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError):
         raise AuthError(f"{where}: its answer is not JSON with Username and Secret.", hint) from None

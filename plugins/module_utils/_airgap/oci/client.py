@@ -13,6 +13,7 @@ from ..model.digest import check_digest, is_digest, verified
 from ..model.errors import DigestMismatch, NotFound, RegistryError
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
 from ..model.reference import check_host
+from .authfile import RunProgram
 from .challenge import Access
 from .connection import Call, HostState, RegistryConnection
 from .credentials import CredentialStore, Secrets
@@ -35,6 +36,7 @@ class Registries:
     """All hosts that are reached with one set of options. Safe for several threads; close it at the end.
 
     on_secret is called with every password and token that is read or received, so that output can be masked.
+    run_program runs credential helpers; without it an auth file that names one is an error.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class Registries:
         options: ConnectionOptions,
         on_secret: Callable[[str], None] = lambda secret: None,
         new_retrier: Callable[[RetryPolicy], Retrier] = Retrier,
+        run_program: Optional[RunProgram] = None,
     ) -> None:
         self._new_retrier = new_retrier
         self.traffic = Traffic()
         self.options = options
         self._secrets = Secrets(on_secret)
-        self._store = CredentialStore(options, self._secrets)
+        self._store = CredentialStore(options, self._secrets, run_program=run_program)
         self._transport = Transport(options, self.traffic, self._secrets)
         self._connections: Dict[Tuple[RegistrySettings, bool], RegistryConnection] = {}
         self._states: Dict[str, HostState] = {}

@@ -10,7 +10,7 @@ import threading
 from typing import Callable, Mapping, Optional, Set
 
 from ..model.reference import canonical_host
-from .authfile import AuthFile, Credentials, find_auth_file
+from .authfile import AuthFile, Credentials, RunProgram, find_auth_file
 from .settings import ConnectionOptions, RegistrySettings
 
 ANONYMOUS = Credentials()
@@ -44,10 +44,15 @@ class CredentialStore:
     """Looks credentials up; reads the auth file when it is first needed. Safe for several threads."""
 
     def __init__(
-        self, options: ConnectionOptions, secrets: Secrets, environment: Optional[Mapping[str, str]] = None
+        self,
+        options: ConnectionOptions,
+        secrets: Secrets,
+        environment: Optional[Mapping[str, str]] = None,
+        run_program: Optional[RunProgram] = None,
     ) -> None:
         self._options = options
         self._secrets = secrets
+        self._run_program = run_program
         self._environment = os.environ if environment is None else environment
         self._file: Optional[AuthFile] = None
         self._file_read = False
@@ -74,7 +79,7 @@ class CredentialStore:
             if not self._file_read:
                 named = os.path.expanduser(self._options.auth_file)
                 path = named or find_auth_file(self._environment)
-                self._file = AuthFile(path) if path else None
+                self._file = AuthFile(path, self._run_program) if path else None
                 self._file_read = True
             return self._file
 

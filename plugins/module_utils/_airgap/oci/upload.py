@@ -108,14 +108,13 @@ class BlobUpload:
         except Exception:
             self._cancel(session)
             raise
-        if present:
-            mounts.learn(False)
+        if present:  # another worker may have brought it since, so this alone proves nothing
             self._cancel(session)
-            return PRESENT
-        self._copy(session)
+        else:
+            self._copy(session)
         if mounts.claim_probe():
             mounts.learn(self._probe())
-        return COPIED
+        return PRESENT if present else COPIED
 
     def exists(self) -> bool:
         """One HEAD."""

@@ -55,7 +55,7 @@ def without_contexts(descriptor):
 
 def artifact_digests(descriptors):
     return {
-        (key, item["name"]): item["digest"]
+        (key, item["name"]): item.get("digest")
         for key, content in descriptors.items()
         for item in content["component"]["resources"]
     }

@@ -164,7 +164,7 @@ def test_the_parts_of_an_image_reference():
     ("ca::x", archive("x")),
     ("ComponentArchive::./x", archive("./x")),
     ("+ctf::x", archive("x")),
-    ("ctf::a:b@c", archive("a:b@c")),
+    ("ctf::a@b", archive("a@b")),
     ("./user:x@home", archive("./user:x@home")),
     ("/a//b", archive("/a//b")),
     ('{"type":"CommonTransportFormat","filePath":"./ctf"}', archive("./ctf")),
@@ -288,7 +288,7 @@ def test_a_login_in_an_image_reference_is_refused_and_not_repeated(text):
 
 
 @pytest.mark.parametrize("text", [
-    f"localhost:5000/a@{SHA256}", f"nginx:1@{SHA256}", "http://[::1]:5000/a", "https://h.test/x?a=b:c@d", "ctf::a@b:c", "nginx:1",
+    f"localhost:5000/a@{SHA256}", f"nginx:1@{SHA256}", "http://[::1]:5000/a", "https://h.test/x?a=b:c@d", "ctf::a@b:c", "./a:b@c", "nginx:1",
 ])
 def test_what_only_looks_like_a_login_is_none(text):
     check_no_login(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 
 import pytest
 
@@ -27,9 +28,15 @@ def store(tmp_path):
         if content is not None:
             path.write_text(content if isinstance(content, str) else json.dumps(content))
         options = ConnectionOptions(registries=entries, auth_file="" if content is None else str(path))
-        return CredentialStore(options, Secrets((told if told is not None else []).append), environment or {})
+        return CredentialStore(options, Secrets((told if told is not None else []).append), environment or {}, run_program)
 
     return make
+
+
+def run_program(command, text):
+    """What the modules hand in: AnsibleModule.run_command."""
+    result = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout, result.stderr
 
 
 @pytest.fixture
@@ -208,4 +215,4 @@ class TestHelpers:
     def test_helper_that_hangs(self, helper):
         helper("slow", "exec sleep 20")
         with pytest.raises(AuthError, match="no answer within 0.3 seconds"):
-            ask_helper("slow", "r.example", "/auth.json", 0.3)
+            ask_helper("slow", "r.example", "/auth.json", run_program, 0.3)

@@ -73,7 +73,9 @@ class TestUploads:
         registry.blobs[digest_of(b"one")] = b"one"
         server = serve(registry)
         assert put(server.repository, b"one") == "present"
-        assert server.methods() == ["POST", "HEAD", "DELETE"]
+        assert server.methods() == ["POST", "HEAD", "DELETE", "POST", "DELETE"]
+        assert put(server.repository, b"one") == "present"
+        assert server.methods()[5:] == ["HEAD"]
 
     @pytest.mark.parametrize("status", [400, 404, 405])
     def test_own_mount_that_is_refused(self, serve, status):
