@@ -227,7 +227,9 @@ resources:
       description: The access at the target.
       type: dict
       returned: always
-      sample: {type: ociArtifact, imageReference: "registry.example.com/air-gapped/stefanprodan/podinfo:6.3.5@sha256:733d6c05673021a8c7bafe44ab097fa1029d61f0cf5f930ecd2f708eb4122c1f"}
+      sample:
+        type: ociArtifact
+        imageReference: registry.example.com/air-gapped/stefanprodan/podinfo:6.3.5@sha256:733d6c05673021a8c7bafe44ab097fa1029d61f0cf5f930ecd2f708eb4122c1f
     digest:
       description: The digest of the content; null in check mode where it exists only after packing.
       type: str

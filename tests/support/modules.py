@@ -43,6 +43,11 @@ class Outcome:
     def message(self) -> str:
         return str(self.result.get("msg", ""))
 
+    @property
+    def warnings(self) -> str:
+        """All warnings as one text; the cores send them in different forms."""
+        return json.dumps(self.result.get("warnings", []), ensure_ascii=False)
+
     def actions(self) -> Dict[str, str]:
         """`component:version` to action, of a transfer to one target."""
         return {f"{item['component']}:{item['version']}": item["action"] for item in self.result["component_versions"]}

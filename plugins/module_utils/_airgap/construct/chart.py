@@ -146,7 +146,8 @@ def _metadata_of_tar(blocks: Iterator[bytes], where: str) -> Any:
         parts = entry.name.split("/")
         if len(parts) == 2 and parts[1] == METADATA_FILE and not entry.is_folder:
             if entry.size > _MAX_METADATA_SIZE:
-                raise InvalidContent(f"{where}: {entry.name} has {entry.size} bytes, over the limit of {_MAX_METADATA_SIZE}.")
+                limit = f"over the limit of {_MAX_METADATA_SIZE}"
+                raise InvalidContent(f"{where}: {entry.name} has {entry.size} bytes, {limit}.")
             return load_yaml(b"".join(entry.blocks()), f"{where} {entry.name}")
     raise InvalidContent(f"{where}: not a Helm chart, it has no <name>/{METADATA_FILE}.")
 

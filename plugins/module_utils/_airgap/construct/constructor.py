@@ -175,7 +175,7 @@ def _element(kind: str, item: Any, where: str, version: Any) -> ElementDraft:
     element = {key: item[key] for key in item if key not in ("input", "access", "options") and item[key] is not None}
     if kind == "resource":
         element.setdefault("relation", "external" if given is None else "local")
-    element["version"] = _version(kind, element, given, version, where)
+    element["version"] = _version(element, given, version, where)
     element["access"] = dict(_PLACEHOLDER if given is not None else item["access"])
     skip = isinstance(options, Mapping) and options.get("skipDigestGeneration") is True
     return ElementDraft(kind, element, given, where, skip)
@@ -197,11 +197,12 @@ def _input_of(item: Mapping[str, Any], where: str) -> Optional[Mapping[str, Any]
     return given
 
 
-def _version(kind: str, element: Mapping[str, Any], given: Optional[Mapping[str, Any]], version: Any, where: str) -> Any:
+def _version(element: Mapping[str, Any], given: Optional[Mapping[str, Any]], version: Any, where: str) -> Any:
+    """The element's version. version: the component's. Sources have no relation, so theirs is never missing."""
     stated = element.get("version")
     if stated not in (None, "", COMPONENT_VERSION):
         return stated
-    if kind == "resource" and element.get("relation") != "local" and stated != COMPONENT_VERSION:
+    if element.get("relation", "local") != "local" and stated != COMPONENT_VERSION:
         raise InvalidInput(f"{where}: an external resource needs a version.")
     if given is not None and given["type"].lower() == "helm" and given.get("version"):
         return given["version"]

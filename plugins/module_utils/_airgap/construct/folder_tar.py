@@ -16,7 +16,8 @@ from ..model.errors import InvalidContent, InvalidInput, NotFound
 from ..store.repository import OpenSource
 from ..store.safe_tar import BLOCK, END_OF_ARCHIVE, padding, tar_entry
 
-Accepts = Callable[[str, bool], bool]
+Ignores = Callable[[str, bool], bool]
+_EXCLUDE = "Exclude it with excludeFiles."
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,11 @@ def list_folder(root: str, selection: Selection, where: str) -> List[FolderEntry
     if not selection.include:
         return entries
     names = {entry.name for entry in entries if include(entry.name)}
-    return [entry for entry in entries if entry.name in names or _holds(entry, names)]
+    parents = {parent for name in names for parent in _parents(name)}
+    return [entry for entry in entries if entry.name in names or entry.name in parents]
 
 
-def list_folder_without(root: str, ignores: Accepts, where: str) -> List[FolderEntry]:
+def list_folder_without(root: str, ignores: Ignores, where: str) -> List[FolderEntry]:
     """The entries of a folder but those that `ignores(name, is_folder)` names; links as in list_folder."""
     return list(_Walk(root, False, where, ignores).below("", os.path.realpath(root), ()))
 
@@ -117,7 +119,7 @@ def file_source(path: str, where: str, size: int = -1) -> OpenSource:
 class _Walk:
     """Walks through a folder without leaving it."""
 
-    def __init__(self, root: str, follow: bool, where: str, ignores: Accepts) -> None:
+    def __init__(self, root: str, follow: bool, where: str, ignores: Ignores) -> None:
         self._root, self._follow, self._where, self._ignores = os.path.realpath(root), follow, where, ignores
 
     def below(self, name: str, folder: str, parents: Tuple[str, ...]) -> Iterator[FolderEntry]:
@@ -142,7 +144,7 @@ class _Walk:
         elif stat.S_ISREG(status.st_mode):
             yield FolderEntry(name, path, False, 0o755 if status.st_mode & 0o100 else 0o644, status.st_size)
         else:
-            raise InvalidInput(f"{self._where}: {path} is neither a file nor a folder.", "Exclude it with excludeFiles.")
+            raise InvalidInput(f"{self._where}: {path} is neither a file nor a folder.", _EXCLUDE)
 
     def _target(self, name: str, path: str, parents: Tuple[str, ...]) -> str:
         if not self._follow:
@@ -152,7 +154,7 @@ class _Walk:
             )
         target = os.path.realpath(path)
         if not os.path.exists(target):
-            raise InvalidInput(f"{self._where}: the symbolic link {name} leads nowhere.", "Exclude it with excludeFiles.")
+            raise InvalidInput(f"{self._where}: the symbolic link {name} leads nowhere.", _EXCLUDE)
         if target != self._root and not target.startswith(self._root.rstrip("/") + "/"):
             raise InvalidInput(
                 f"{self._where}: the symbolic link {name} leads out of the folder, to {target}.",
@@ -168,8 +170,9 @@ def _matcher(globs: Sequence[str], where: str) -> Callable[[str], bool]:
     return lambda name: any(pattern.match(name) for pattern in patterns)
 
 
-def _holds(entry: FolderEntry, names: Any) -> bool:
-    return entry.is_folder and any(name.startswith(f"{entry.name}/") for name in names)
+def _parents(name: str) -> List[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _tar_blocks(entries: Sequence[FolderEntry], prefix: str) -> Iterator[bytes]:

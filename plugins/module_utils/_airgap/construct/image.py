@@ -92,7 +92,7 @@ class OciLayout(ArtifactRepository):
             yield verified(blocks, digest, size, f"{self.name} {digest}")
 
     def _file(self, digest: str) -> str:
-        """The file of a blob, "" when there is none: `blobs/sha256/<hex>` or, in artifact sets, `blobs/sha256.<hex>`."""
+        """`blobs/sha256/<hex>` or, in artifact sets, `blobs/sha256.<hex>`; "" when there is neither."""
         names = [f"blobs/{digest.replace(':', mark)}" for mark in "/."] if is_digest(digest) else []
         return next((name for name in names if self._files.size(name) is not None), "")
 
@@ -119,7 +119,8 @@ def find_artifact(
 ) -> FoundArtifact:
     """Look for the artifact that a `path` means. keep: is handed files that have to stay open.
 
-    base: the folder that relative paths begin at. Raises NotFound, InvalidInput, InvalidContent and what registries raise.
+    base: the folder that relative paths begin at. Raises NotFound, InvalidInput, InvalidContent, and what registries
+    raise.
     """
     try:
         if is_path(text):
@@ -140,8 +141,8 @@ def _at_registry(image: ImageReference, registries: Registries) -> FoundArtifact
     repository = registries.repository(image.host, image.repository, image.plain_http)
     there = repository.head_manifest(image.locator)
     if there is None:
-        hint = "A file or folder is written with ./ in front."
-        raise NotFound(f"There is no artifact {image}.", hint if not image.scheme else "Check the repository and the tag.")
+        hint = "Check the repository and the tag; a file or folder is written with ./ in front."
+        raise NotFound(f"There is no artifact {image}.", hint)
     return FoundArtifact(ArtifactContent(repository, there.digest), there.media_type, image.tag)
 
 

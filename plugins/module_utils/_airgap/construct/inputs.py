@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Callable, ContextManager, Dict, Mapping, Tuple
 
@@ -72,8 +73,13 @@ class InputContext:
     where: str
     keep: Callable[[ContextManager[Any]], Any]
 
-    def path(self, text: str) -> str:
-        return os.path.join(self.base, os.path.expanduser(text))
+    def path(self, spec: Mapping[str, Any]) -> str:
+        """The field `path` as a path that exists. Raises InvalidInput, NotFound."""
+        path = os.path.join(self.base, os.path.expanduser(required_text(spec, "path", self.where)))
+        if not os.path.exists(path):
+            hint = "A relative path begins at the constructor's folder."
+            raise NotFound(f"{self.where}: {path} does not exist.", hint)
+        return path
 
     def hint(self, name: str, repository: str, tag: str) -> str:
         """What an artifact is suggested to be called: `<component>/<name>:<tag>`, or as `repository` wants it.
@@ -110,19 +116,16 @@ def prepare(spec: Mapping[str, Any], context: InputContext) -> Prepared:
 
 
 def _file(spec: Mapping[str, Any], context: InputContext) -> Prepared:
-    path = context.path(required_text(spec, "path", context.where))
-    if os.path.isdir(path):
-        raise InvalidInput(f"{context.where}: {path} is a folder.", "Use the input type dir for a folder.")
-    if not os.path.exists(path):
-        raise NotFound(f"{context.where}: {path} does not exist.", "A relative path begins at the constructor's folder.")
+    path = context.path(spec)
+    if not os.path.isfile(path):
+        raise InvalidInput(f"{context.where}: {path} is not a file.", "Use the input type dir for a folder.")
     return _blob(file_source(path, context.where), spec, (_BYTES, _GZIP), context)
 
 
 def _dir(spec: Mapping[str, Any], context: InputContext) -> Prepared:
-    path = context.path(required_text(spec, "path", context.where))
+    path = context.path(spec)
     if not os.path.isdir(path):
-        problem = "is not a folder" if os.path.exists(path) else "does not exist"
-        raise NotFound(f"{context.where}: {path} {problem}.", "A relative path begins at the constructor's folder.")
+        raise InvalidInput(f"{context.where}: {path} is not a folder.", "Use the input type file for a file.")
     follow = flag_field(spec, "followSymlinks", context.where)
     include, exclude = (texts_field(spec, name, context.where) for name in ("includeFiles", "excludeFiles"))
     entries = list_folder(path, Selection(include, exclude, follow), context.where)
@@ -162,7 +165,8 @@ def _artifact(spec: Mapping[str, Any], context: InputContext) -> Prepared:
             f"{context.where}: platforms cannot be chosen, an image is copied whole.", "Leave platforms out."
         )
     path = required_text(spec, "path", context.where)
-    found = find_artifact(path, context.base, context.registries, lambda files: context.keep(_Closing(files)), context.where)
+    keep: Callable[[Any], Any] = lambda files: context.keep(closing(files))
+    found = find_artifact(path, context.base, context.registries, keep, context.where)
     hint = context.hint(context.element, text_field(spec, "repository", context.where), found.tag or context.version)
     return Prepared(found.content, _set_type(found.media_type), found.digest, ARTIFACT_DIGEST, hint)
 
@@ -172,10 +176,7 @@ def _helm(spec: Mapping[str, Any], context: InputContext) -> Prepared:
     if repository:
         chart = _downloaded_chart(spec, repository, version, context)
     else:
-        path = context.path(required_text(spec, "path", context.where))
-        if not os.path.exists(path):
-            raise NotFound(f"{context.where}: {path} does not exist.", "A relative path begins at the constructor's folder.")
-        chart = read_chart(path, context.where)
+        chart = read_chart(context.path(spec), context.where)
     artifact = ChartRepository(chart, f"{context.where} {chart.name}")
     digest = artifact.manifest.digest
     hint = context.hint(chart.name, text_field(spec, "repository", context.where), version or chart.version)
@@ -207,19 +208,6 @@ def _blob(source: OpenSource, spec: Mapping[str, Any], types: Tuple[str, str], c
 def _set_type(media_type: str) -> str:
     """The media type of the artifact set that an archive keeps such an artifact in."""
     return f"{media_type[: -len('+json')] if media_type.endswith('+json') else media_type}+tar+gzip"
-
-
-class _Closing:
-    """A context manager over something that is closed."""
-
-    def __init__(self, closable: Any) -> None:
-        self._closable = closable
-
-    def __enter__(self) -> Any:
-        return self._closable
-
-    def __exit__(self, *_error: Any) -> None:
-        self._closable.close()
 
 
 _ARTIFACT_FIELDS = ("path", "repository", "platforms")

@@ -13,8 +13,7 @@ from ..model.reference import RepositoryReference
 from ..oci.client import Registries
 from ..store.component_store import open_target
 from ..transfer.options import TransferOptions
-from ..transfer.outcome import BlobCounts
-from ..transfer.run import TransferResult, move, statistics
+from ..transfer.run import Move, TransferResult, statistics
 from .constructor import children_first, parse_constructor
 from .store import Builder, ConstructorFinder, ConstructorStore
 
@@ -36,15 +35,16 @@ def construct_component_versions(
 
     Raises OcmError; Refused where a version at the target differs in what its signature covers.
     """
-    started, result, counts = time.monotonic(), TransferResult(), BlobCounts()
+    started = time.monotonic()
     drafts = children_first(parse_constructor(constructor))
-    options = replace(
+    wanted = replace(
         options,
         copy_resources=False,
         copy_sources=False,
         adopt_accesses=True,
         by_reference=options.by_reference | {"relativeOciReference"},
     )
+    move = Move(wanted, check_mode)
     source_side, target_side = connect(), connect()
     try:
         store = open_target(target, target_side)
@@ -52,12 +52,12 @@ def construct_component_versions(
             with Builder(base, source_side, store, skip_digest) as builder:
                 versions = builder.build(drafts)
                 source = ConstructorStore("constructor", versions)
-                result.warnings.extend(builder.warnings + builder.missing_references(drafts))
-                move(source, store, versions, ConstructorFinder(source, source_side), options, check_mode, counts, result)
+                move.result.warnings.extend(builder.warnings + builder.missing_references(drafts))
+                move.run(source, store, versions, ConstructorFinder(source, source_side))
         finally:
             store.close()
     finally:
         source_side.close()
         target_side.close()
-    result.statistics = statistics(source_side, target_side, counts, started)
-    return result
+    move.result.statistics = statistics(source_side, target_side, move.counts, started)
+    return move.result

@@ -107,8 +107,8 @@ class Builder:
         content["creationTime"] = existing.descriptor.creation_time if existing else ""
         content["creationTime"] = content["creationTime"] or _now()
         content.update({f"{kind}s": found for kind, found in elements.items()})
-        descriptor = ComponentDescriptor.from_mapping({"meta": {"schemaVersion": V2}, "component": content}, draft.where)
-        return ConstructedVersion(descriptor, inputs=inputs)
+        whole = {"meta": {"schemaVersion": V2}, "component": content}
+        return ConstructedVersion(ComponentDescriptor.from_mapping(whole, draft.where), inputs=inputs)
 
     def _element(
         self, draft: ComponentDraft, item: ElementDraft, existing: Optional[StoredVersion]
@@ -125,7 +125,10 @@ class Builder:
         prepared = prepare(item.input, context)
         stated = stated_digest(element)
         if stated and stated != prepared.digest:
-            raise DigestMismatch(f"{item.where}: the input has the digest {prepared.digest}, the constructor says {stated}.")
+            raise DigestMismatch(
+                f"{item.where}: the input has the digest {prepared.digest}, the constructor says {stated}.",
+                "Leave the digest out: it is computed.",
+            )
         prepared = _as_compressed_before(prepared, item, existing)
         element["access"] = prepared.access
         if item.kind == "resource":
@@ -156,7 +159,8 @@ class Builder:
         made = {draft.key for draft in drafts}
         wanted = {key: draft for draft in drafts for key in draft.references if key not in made}
         return [
-            f"{draft.descriptor} refers to {name}:{version}, which is neither in the constructor nor at {self._target.location}."
+            f"{draft.descriptor} refers to {name}:{version}, "
+            f"which is neither in the constructor nor at {self._target.location}."
             for (name, version), draft in wanted.items()
             if not self._is_at_target(name, version)
         ]

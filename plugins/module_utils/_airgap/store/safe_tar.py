@@ -139,7 +139,7 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
                 if name in seen and not (member.isdir() and seen[name]):
                     raise InvalidContent(f"{where}: the entry {name!r} stands twice.")
                 seen[name] = member.isdir()
-                yield _entry(archive, member, name)
+                yield _entry(archive, member, name, where)
         while stream.read(BLOCK):
             pass  # a digest that is checked on the way is complete only at the end of the stream
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -245,11 +245,14 @@ def check_kind(member: tarfile.TarInfo, where: str) -> None:
     raise InvalidContent(f"{where}: the entry {member.name!r} is {kind}; only files and folders are accepted.")
 
 
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> TarEntry:
+def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, where: str) -> TarEntry:
     def blocks() -> Iterator[bytes]:
         file: Optional[io.BufferedReader] = archive.extractfile(member)
         while file is not None:
-            block = file.read(BLOCK)
+            try:
+                block = file.read(BLOCK)
+            except tarfile.TarError as error:
+                raise InvalidContent(f"{where}: the tar is cut off in {name!r} ({error}).") from None
             if not block:
                 return
             yield block

@@ -69,6 +69,12 @@ def _key_text(key: Any) -> str:
     return str(key)
 
 
+def _represent_text(dumper: Any, text: str) -> Any:
+    """Line breaks of Unicode are lost in plain and single quotes, the byte order mark too."""
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
 def _construct_boolean(loader: Any, node: Any) -> bool:
     text = loader.construct_scalar(node)
     if not _BOOLEAN.match(text):
@@ -111,6 +117,7 @@ def _set_up() -> None:
     _GoDumper.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()}
     for tag, pattern, first in rules:
         _GoDumper.add_implicit_resolver(tag, pattern, first)
+    _GoDumper.add_representer(str, _represent_text)
 
 
 if yaml is not None:

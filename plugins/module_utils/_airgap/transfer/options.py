@@ -19,7 +19,8 @@ class TransferOptions:
 
     path_mapping: (from, to) prefixes of artifact names. by_reference: access types that stay where they are.
     check: how far the target is believed, one of manifests, blobs, content. adopt_accesses: what the source says of an
-    access (media type, name, where content lies) is wanted at the target, too, also when the content is the same.
+    access (media type, name, where content lies) is wanted at the target, too, also when the content is the same; the
+    localReference of its local blobs is the digest of their content, for artifacts that of the main manifest.
     """
 
     copy_resources: bool = True

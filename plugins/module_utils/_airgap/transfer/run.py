@@ -89,33 +89,36 @@ class Transfer:
     ) -> None:
         target = open_target(reference, self._target_side)
         try:
-            plan = move(store, target, versions, finder, self._options, self._check_mode, self._counts, result)
+            move = Move(self._options, self._check_mode, self._counts, result)
+            plan = move.run(store, target, versions, finder)
             result.warnings.extend(text for version in plan.versions for text in _left_behind(version, target.location))
         finally:
             target.close()
 
 
-def move(
-    source: ComponentStore,
-    target: ComponentStore,
-    versions: Sequence[StoredVersion],
-    finder: ContentFinder,
-    options: TransferOptions,
-    check_mode: bool,
-    counts: BlobCounts,
-    result: TransferResult,
-) -> Plan:
-    """Bring versions of an open source to an open target; outside check mode carry the plan out. Fills `result`.
+@dataclass
+class Move:
+    """How component versions are brought to a target; `counts` and `result` are filled by every run."""
 
-    Raises Refused, and what reading and writing raises.
-    """
-    facts, target_facts = Survey(source, target, finder, options).look(versions)
-    plan = make_plan(facts, target_facts, options)
-    executor = Executor(plan, target, options.concurrency, counts)
-    if plan.changes and not check_mode:
-        executor.run()
-    _report(plan, executor, result)
-    return plan
+    options: TransferOptions
+    check_mode: bool
+    counts: BlobCounts = field(default_factory=BlobCounts)
+    result: TransferResult = field(default_factory=TransferResult)
+
+    def run(
+        self, source: ComponentStore, target: ComponentStore, versions: Sequence[StoredVersion], finder: ContentFinder
+    ) -> Plan:
+        """Bring versions of an open source to an open target; in check mode make the plan alone.
+
+        Raises Refused, and what reading and writing raises.
+        """
+        facts, target_facts = Survey(source, target, finder, self.options).look(versions)
+        plan = make_plan(facts, target_facts, self.options)
+        executor = Executor(plan, target, self.options.concurrency, self.counts)
+        if plan.changes and not self.check_mode:
+            executor.run()
+        _report(plan, executor, self.result)
+        return plan
 
 
 def statistics(source: Registries, target: Registries, counts: BlobCounts, started: float) -> Dict[str, Any]:

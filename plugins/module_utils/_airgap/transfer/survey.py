@@ -11,10 +11,12 @@ from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Opti
 
 from ..model.access import BY_VALUE_TYPES, Access
 from ..model.comparison import compare
-from ..model.errors import DigestMismatch, NotFound, Refused
+from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
 from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
 from ..sources.content import ContentFinder, stated_digest
+from ..store.artifact_set import is_artifact_set
+from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
 from ..store.repository import ArtifactRepository, ArtifactTree, read_artifact
@@ -84,22 +86,29 @@ class Survey:
                 kind, element, descriptor.label_of(kind, element), identity, access, hint_of(access, self._source.reference)
             )
             kept = _access_at(existing, kind, identity) if existing is not None and keeps else None
-            adopted = kept is None or not self._options.adopt_accesses or self._says_the_same(kept, facts, descriptor.name)
-            elements.append(replace(facts, kept=kept if adopted else None))
+            if kept is not None and self._options.adopt_accesses and not self._says_the_same(kept, facts, existing):
+                kept = None
+            elements.append(replace(facts, kept=kept))
         return VersionFacts(version, existing, comparison, tuple(elements))
 
-    def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts, component: str) -> bool:
-        """True if the access at the target has the media type and the name that the source gives the content."""
+    def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts, existing: StoredVersion) -> bool:
+        """True if the access at the target has the media type and the name that the source gives the content.
+
+        A resource's content is compared by its digest already; sources have none.
+        """
         if not self._options.by_value(facts.kind, facts.access):
             return True  # the plan compares accesses of content that stays where it is
         there = Access.from_mapping(kept, facts.label)
         if there.is_local:
             same_type = _uncompressed(there.get("mediaType")) == _uncompressed(facts.access.get("mediaType"))
-            return same_type and there.hint == facts.hint
-        place, _digest = self._own_artifact(there, facts.element)
-        name, fallback = artifact_name(facts.access), f"{DESCRIPTOR_FOLDER}/{component}"
-        wanted = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
-        return place is not None and place == wanted
+            if not same_type or there.hint != facts.hint:
+                return False
+            return facts.kind == "resource" or _local_digest(there, facts, existing) == facts.access.get("localReference")
+        place, digest = self._own_artifact(there, facts.element)
+        name, fallback = artifact_name(facts.access), f"{DESCRIPTOR_FOLDER}/{existing.descriptor.name}"
+        if place is None or place != place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label):
+            return False
+        return facts.kind == "resource" or digest in ("", facts.access.get("localReference"))
 
     def _look_at(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
         if not self._options.by_value(facts.kind, facts.access):
@@ -134,7 +143,11 @@ class Survey:
                 present, _tag = self._artifact_there(existing.repository, "", nested)
                 return replace(facts, digest=nested, present=present)
         blob = existing.local_blob(access, facts.label)
-        return replace(facts, digest=blob.digest, size=blob.size, present=self._blob_there(blob, self._level))
+        digest = blob.digest
+        if is_artifact_set(blob.media_type):  # an artifact goes by the digest of its manifest, not of its packing
+            stated = stated_digest(facts.element)
+            digest = stated if stated != blob.digest else ""
+        return replace(facts, digest=digest, size=blob.size, present=self._blob_there(blob, self._level))
 
     @property
     def _level(self) -> str:
@@ -274,6 +287,16 @@ def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
 def _access_at(existing: StoredVersion, kind: str, identity: Mapping[str, str]) -> Optional[Mapping[str, Any]]:
     elements = existing.descriptor.elements(kind)
     return next((dict(item["access"]) for item in elements if identity_of(item, elements) == identity), None)
+
+
+def _local_digest(access: Access, facts: ElementFacts, existing: StoredVersion) -> str:
+    """The digest of a local blob's content: of the artifact's main manifest where it holds one. "" if it is lost."""
+    if not is_artifact_set(str(access.get("mediaType"))):
+        return str(access.get("localReference") or "")
+    try:
+        return ArtifactSet(existing.local_blob(access, facts.label).open, facts.label).main
+    except (NotFound, InvalidContent):
+        return ""
 
 
 def _uncompressed(media_type: Any) -> str:

@@ -25,7 +25,7 @@ from ansible_collections.ocm.airgap.tests.support.components import (
 )
 from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.images import (
-    DOCKER_FOREIGN,
+    OCI_FOREIGN,
     OCI_MANIFEST,
     digest,
     image,
@@ -55,7 +55,7 @@ IMAGES = {
     "docker": two_platforms("docker", docker=True),
     "attested": two_platforms("attested", attested=True),
     "single": image([layer("single")]),
-    "foreign": image([layer("base"), layer("foreign")], docker=True, types={1: DOCKER_FOREIGN}),
+    "foreign": image([layer("base"), layer("foreign")], types={1: OCI_FOREIGN}),
     "annotated": image([layer("a")], annotations={"org.example/note": "<&>"}),
 }
 

@@ -329,7 +329,7 @@ def test_several_components_and_what_they_refer_to(place):
         (given(kind="file", mediaType="x"), InvalidInput, "path is missing"),
         (given(kind="file", path=1), InvalidInput, "path must be a text"),
         (given(kind="file", path="file.txt", compress="yes"), InvalidInput, "compress must be true or false"),
-        (given(kind="dir", path="file.txt"), NotFound, "is not a folder"),
+        (given(kind="dir", path="file.txt"), InvalidInput, "is not a folder"),
         (given(kind="dir", path="missing"), NotFound, "does not exist"),
         (given(kind="dir", path="folder", includeFiles=["*.none"]), InvalidInput, "nothing in .* matches includeFiles"),
         (given(kind="dir", path="folder", excludeFiles="x"), InvalidInput, "excludeFiles must be a list"),
@@ -440,6 +440,104 @@ def test_digests_are_left_out_when_asked_for(at_registry, plain_registry, reposi
     assert at_registry.actions(component(alone, given())) == ["unchanged"]
 
 
+def test_a_relative_reference_begins_at_the_target(at_registry, plain_registry, repository_path):
+    manifest = image_at(plain_registry, f"{repository_path}/relative", "layer")
+    reference = f"{repository_path}/relative:1.0.0"
+    constructor = component(external("image", type="relativeOciReference", reference=reference))
+    result = at_registry.run(constructor)
+    element = at_registry.read().descriptor.resources[0]
+    assert element["access"] == {"type": "relativeOciReference", "reference": reference}
+    assert element["digest"]["value"] == manifest.digest[7:]
+    assert not result.warnings
+    assert at_registry.actions(constructor) == ["unchanged"]
+
+
+def packed_layout(path, folder_of_blobs):
+    """A file with an artifact set (`.`) or an OCI layout (`/`); returns the digest of its manifest."""
+    config = b"{}"
+    raw = json.dumps({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [],
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(config), "size": 2},
+    }).encode()
+    listed = {"mediaType": OCI_MANIFEST, "digest": digest_of(raw), "size": len(raw)}
+    index = {"schemaVersion": 2, "manifests": [listed], "annotations": {"software.ocm/main": digest_of(raw)}}
+    with tarfile.open(path, "w") as tar:
+        files = {"index.json": json.dumps(index).encode()}
+        files.update({f"blobs/{digest_of(blob).replace(':', folder_of_blobs)}": blob for blob in (config, raw)})
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return digest_of(raw)
+
+
+@pytest.mark.parametrize(
+    "media_type, mark, algorithm",
+    [
+        ("application/vnd.oci.image.manifest.v1+tar", ".", "ociArtifactDigest/v1"),
+        ("application/vnd.ocm.software.oci.layout.v1+tar", "/", "genericBlobDigest/v1"),
+    ],
+)
+def test_a_file_that_holds_an_artifact_stays_as_it_is(place, media_type, mark, algorithm):
+    manifest = packed_layout(place.base / "set.tar", mark)
+    packed = (place.base / "set.tar").read_bytes()
+    constructor = component(given(kind="file", path="set.tar", mediaType=media_type))
+    place.run(constructor)
+    element, found = place.content("text")
+    assert found == packed
+    assert element["access"]["mediaType"] == media_type
+    expected = manifest if algorithm.startswith("oci") else digest_of(packed)
+    assert (element["digest"]["normalisationAlgorithm"], element["digest"]["value"]) == (algorithm, expected[7:])
+    assert place.actions(constructor) == ["unchanged"]
+
+
+@pytest.mark.parametrize(
+    "media_type, mark",
+    [("application/vnd.oci.image.manifest.v1+tar", "."), ("application/vnd.ocm.software.oci.layout.v1+tar", "/")],
+)
+def test_a_registry_gets_the_artifact_of_an_artifact_set(at_registry, media_type, mark):
+    manifest = packed_layout(at_registry.base / "set.tar", mark)
+    constructor = component(given(kind="file", path="set.tar", mediaType=media_type))
+    assert at_registry.actions(constructor) == ["transferred"]
+    access = at_registry.read().descriptor.resources[0]["access"]
+    if mark == ".":
+        assert access["imageReference"].endswith(f"/component-descriptors/{NAME}@{manifest}")
+    else:
+        assert access["mediaType"] == media_type
+    assert at_registry.actions(constructor) == ["unchanged"]
+
+
+def with_source(kind, **spec):
+    return component(sources=[given("source", kind, **spec)])
+
+
+@pytest.mark.parametrize("kind", ["file", "packed", "chart"])
+@pytest.mark.parametrize("where", ["archive", "registry"])
+def test_a_source_that_changes_is_updated(request, kind, where):
+    place = request.getfixturevalue("place" if where == "archive" else "at_registry")
+    constructor = {
+        "file": with_source("file", path="file.txt"),
+        "packed": with_source("dir", path="folder", compress=True),
+        "chart": with_source("helm", path="chart"),
+    }[kind]
+    assert place.actions(constructor) == ["transferred"]
+    assert place.actions(constructor) == ["unchanged"]
+    before = place.read().descriptor.sources[0]["access"]
+    (place.base / "file.txt").write_text("changed")
+    (place.base / "folder" / "a.txt").write_text("changed")
+    (place.base / "chart" / "values.yaml").write_text("a: 1\n")
+    assert place.actions(constructor, check_mode=True) == ["updated"]
+    assert place.actions(constructor) == ["updated"]
+    assert place.read().descriptor.sources[0]["access"] != before
+    assert place.actions(constructor) == ["unchanged"]
+
+
+def test_options_about_copying_do_not_matter(place):
+    constructor = component(external("nothing", type="wget", url="http://127.0.0.1:1/x"))
+    result = place.run(constructor, skip_digest=True, copy_resources=True, copy_sources=True)
+    assert result.resources[0]["action"] == "by_reference"
+
+
 def test_an_access_that_cannot_be_followed_is_written_without_a_digest(place):
     result = place.run(component(external("bucket", type="s3", bucketName="b", objectKey="k")))
     assert result.warnings and "bucket has no digest" in result.warnings[0]
@@ -486,5 +584,6 @@ def test_charts_and_files_of_a_web_server(place, web):
     with pytest.raises(Refused, match="resource file: the digest is"):
         place.run(constructor)
     (folder / "demo-0.1.0.tgz").write_bytes(chart + b"tampered")
-    with pytest.raises(DigestMismatch):
-        place.run(constructor)
+    for resource in constructor["resources"][:2]:
+        with pytest.raises(DigestMismatch, match="demo|resources"):
+            place.run(component(resource))

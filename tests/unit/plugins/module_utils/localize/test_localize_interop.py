@@ -11,13 +11,25 @@ import pytest
 import yaml
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize import rules
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.component import ComponentFiles
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.config_data import ConfigData
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import NotFound, OcmError
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.reference import RepositoryReference
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.sources.content import ContentFinder
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store.component_store import open_store
 
 CASES = Path(__file__).resolve().parents[4] / "data" / "rules"
 ALL = sorted(case.name for case in CASES.iterdir())
 FAILING = [name for name in ALL if (CASES / name / "error.txt").is_file()]
 WORKING = [name for name in ALL if name not in FAILING]
+
+
+def manifests(case):
+    """The component's manifests, out of the archive that the real tool wrote."""
+    store = open_store(RepositoryReference(path=str(case / "ctf.tgz")), None)
+    component = store.components()[0]
+    version = store.read(component, store.versions(component)[0])
+    return ComponentFiles(store, version, ContentFinder(store, None), print).manifests("manifests")
 
 
 def run(name):
@@ -31,7 +43,7 @@ def run(name):
         return resources[identity["name"]]["access"]["imageReference"]
 
     config = ConfigData.from_mapping(rules.parse_yaml_values((case / "config.yaml").read_bytes(), "config"), "config")
-    files = {path.name: path.read_bytes() for path in (case / "input").iterdir()}
+    files = manifests(case)
     values_file = case / "values.yaml"
     values = rules.parse_yaml_values(values_file.read_bytes(), "values") if values_file.is_file() else None
     return files, rules.localize(files, config, image_of, values)

@@ -151,11 +151,16 @@ def test_differences_in_what_may_change(name):
 
 
 @pytest.mark.parametrize("left, right", [("genericBlobDigest/v1", OCI), (OCI, "genericBlobDigest/v1"), (OLD_OCI, "genericBlobDigest/v1")])
-def test_one_digest_under_two_names_is_equal_and_noted(left, right):
-    found = compare(described(one(digest=digest(normalisation=left))), described(one(digest=digest(normalisation=right))))
+def test_one_digest_under_two_names_is_equal_and_noted_where_something_is_signed(left, right):
+    unsigned = compare(described(one(digest=digest(normalisation=left))), described(one(digest=digest(normalisation=right))))
+    assert unsigned.equal and not unsigned.noted
+    signed = [
+        described(v2(resources=[resource(digest=digest(normalisation=name))], signatures=[signature()])) for name in (left, right)
+    ]
+    found = compare(*signed)
     assert found.equal
     assert len(found.noted) == 1
-    assert f"{right} at the target" in found.noted[0]
+    assert "at the source" in found.noted[0] and f"{right} at the target" in found.noted[0]
 
 
 def test_every_difference_is_told():
