@@ -73,8 +73,9 @@ def nearest_hint(selector: Mapping[str, str], elements: Sequence[Element]) -> st
     """A sentence with the elements whose names come nearest, or all of a short list."""
     names = sorted({element["name"] for element in elements})
     near = difflib.get_close_matches(selector.get("name", ""), names, n=3, cutoff=0.6)
-    texts = [identity_text(identity_of(element, elements)) for element in elements if not near or element["name"] in near]
-    return f"Did you mean {' or '.join(sorted(texts)[:3])}?" if near else suggestion(identity_text(selector), sorted(texts))
+    meant = [element for element in elements if not near or element["name"] in near]
+    texts = sorted(identity_text(identity_of(element, elements)) for element in meant)
+    return f"Did you mean {' or '.join(texts[:3])}?" if near else suggestion(identity_text(selector), texts)
 
 
 def suggestion(wanted: str, names: Iterable[str]) -> str:

@@ -53,6 +53,8 @@ def transport_error(error: BaseException, place: Place, timeout: float) -> Tuple
     if unknown:
         reason = f"the host {place.host} is unknown ({unknown.strerror})."
         hint = "Check the spelling of the host name, and the name service."
+        if "." not in place.host and ":" not in place.host:
+            hint += f" A folder or file of that name is written ./{place.host}."
         return Unreachable(place.tell(reason), hint), unknown.errno == socket.EAI_AGAIN
     if _first(chain, ConnectionRefusedError):
         reason = f"{place.host} refuses the connection."

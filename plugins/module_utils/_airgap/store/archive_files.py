@@ -33,6 +33,7 @@ from .safe_tar import (
 
 MAX_INDEX_SIZE = 64 * 1024 * 1024
 MAX_ENTRIES = 1_000_000
+PARTIAL = ".part-"
 
 
 class ArchiveFiles(ABC):
@@ -139,7 +140,7 @@ class FolderFiles(ArchiveFiles):
     def _beside(self, name: str) -> Iterator[BinaryIO]:
         full = self._full(name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=os.path.dirname(full))
+        handle, temporary = tempfile.mkstemp(prefix=PARTIAL, dir=os.path.dirname(full))
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
@@ -212,6 +213,10 @@ def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
                     raise InvalidContent(f"{path}: the tar is cut off in {name!r}.", "Copy the archive again.")
                 if member.isreg():
                     places[name] = (member.offset_data, member.size)
+            end = archive.offset
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise InvalidContent(f"{path}: the tar has no end or is damaged behind byte {end}.", "Copy the archive again.")
     except tarfile.TarError as error:
         raise InvalidContent(f"{path}: not a readable tar archive ({error}).") from None
     except RecursionError:
@@ -224,7 +229,7 @@ def pack(files: ArchiveFiles, names: List[str], path: str, compress: bool) -> No
 
     Entries stand in the order given, with the fixed owner, mode and time of the OCM tools.
     """
-    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=os.path.dirname(os.path.abspath(path)))
+    handle, temporary = tempfile.mkstemp(prefix=PARTIAL, dir=os.path.dirname(os.path.abspath(path)))
     try:
         with os.fdopen(handle, "wb") as file:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31) if compress else None

@@ -54,7 +54,11 @@ class ComponentStore(ABC):
 
         Raises NotFound for an unknown component.
         """
-        found = [version for version in map(version_of, self.tags(component)) if version]
+        try:
+            tags = self.tags(component)
+        except NotFound:
+            raise NotFound(f"{self.location} has no component {component}.", self.component_hint(component)) from None
+        found = [version for version in map(version_of, tags) if version]
         if not found:
             raise NotFound(f"{self.location} has no version of the component {component}.", self.component_hint(component))
         return newest_first(found)
@@ -96,6 +100,9 @@ class ComponentStore(ABC):
 
     def commit(self) -> None:
         """Make what was written visible where that is done at once for all (a tar)."""
+
+    def clean_up(self) -> None:
+        """Remove what an interrupted run has left, where nothing is left to be done."""
 
     def close(self) -> None:
         """Give back what is held open."""
@@ -158,6 +165,14 @@ class CtfStore(ComponentStore):
     def commit(self) -> None:
         if self._target is not None:
             self._target.commit()
+        else:
+            self.ctf.drop_unfinished()
+
+    def clean_up(self) -> None:
+        if self._target is not None:
+            self._target.clean_up()
+        else:
+            self.ctf.drop_unfinished()
 
     def close(self) -> None:
         self.ctf.close()

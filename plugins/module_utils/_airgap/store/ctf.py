@@ -15,14 +15,15 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from ..model.digest import Digester, check_digest, verified
+from ..model.digest import Digester, check_digest, digest_of, verified
 from ..model.errors import InvalidContent, NotFound
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
-from .archive_files import ArchiveFiles, BlockSource, FolderFiles, TarFiles, pack
+from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, pack
 from .repository import Blocks, OpenSource, WritableRepository
 
 INDEX = "artifact-index.json"
 SPOOL = "blobs/.shared"
+NEW = ".new-"
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,17 @@ class IndexEntry:
 class Ctf:
     """A CTF that is read, and written if it has a folder to write to. Safe for several threads."""
 
-    def __init__(self, location: str, files: ArchiveFiles, writer: Optional[FolderFiles] = None) -> None:
+    def __init__(
+        self,
+        location: str,
+        files: ArchiveFiles,
+        writer: Optional[FolderFiles] = None,
+        index: Optional[ArchiveFiles] = None,
+    ) -> None:
+        """index: where the artifact index is read, if not in `files`."""
         self.location, self._files, self._writer = location, files, writer
         self._lock = threading.Lock()
-        self._entries = _read_index(files, location)
+        self._entries = _read_index(index or files, location)
 
     def repositories(self) -> List[str]:
         return sorted({entry.repository for entry in self._entries})
@@ -73,10 +81,13 @@ class Ctf:
         with open_source() as blocks:
             self._writable().write_blob(blob_name(digest), digest, size, blocks)
 
-    def add_blob(self, blocks: Iterable[bytes]) -> ContentDescriptor:
-        """Write content whose digest is known only at its end. Returns its digest and size."""
+    def add_blob(self, blocks: Iterable[bytes], name: str = "") -> ContentDescriptor:
+        """Write content whose digest is known only at its end. Returns its digest and size.
+
+        name: what `recall` finds the blob by until `drop_unfinished`, so that no later run has to make it again.
+        """
         files, seen = self._writable(), Digester()
-        temporary = f"blobs/.new-{threading.get_ident()}"
+        temporary = f"blobs/{NEW}{os.getpid()}-{threading.get_ident()}"
         full = os.path.join(files.path, temporary)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         try:
@@ -85,6 +96,9 @@ class Ctf:
                     seen.update(block)
                     file.write(block)
                 os.fchmod(file.fileno(), 0o644)
+            if name:
+                note = {"digest": seen.digest, "size": seen.size}
+                files.write(_note_name(name), json.dumps(note).encode("utf-8"))
             os.replace(full, os.path.join(files.path, blob_name(seen.digest)))
         except BaseException:
             if os.path.exists(full):
@@ -103,15 +117,33 @@ class Ctf:
     def open_spooled(self, digest: str, size: int) -> Blocks:
         return _VerifiedBlocks(self._writable().open(_spool_name(digest)), digest, size, _spool_name(digest))
 
-    def drop_spooled(self) -> None:
+    def recall(self, name: str) -> Optional[ContentDescriptor]:
+        """The blob that was added under this name, if it is there."""
+        files = self._writable()
+        if files.size(_note_name(name)) is None:
+            return None
+        noted = parse_json(files.read(_note_name(name)), f"{self.location} {_note_name(name)}")
+        blob = ContentDescriptor("", str(noted.get("digest")), int(noted.get("size") or 0))
+        return blob if self.blob_size(blob.digest) == blob.size else None
+
+    def drop_unfinished(self) -> None:
+        """Remove spooled blobs, notes, and the partial files of runs that were interrupted."""
+        folder = os.path.join(self._writable().path, "blobs")
         shutil.rmtree(os.path.join(self._writable().path, SPOOL), ignore_errors=True)
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.startswith((PARTIAL, NEW)):
+                os.unlink(os.path.join(folder, name))
+
+    def write_index(self) -> None:
+        """Write the artifact index as it stands."""
+        self._writable().write(INDEX, _index_bytes(self._entries))
 
     def put_entry(self, entry: IndexEntry) -> None:
         """List a manifest; an entry of the same repository and tag is replaced."""
         with self._lock:
             kept = [other for other in self._entries if (other.repository, other.tag) != (entry.repository, entry.tag) or not entry.tag]
             self._entries = _normal(kept + [entry])
-            self._writable().write(INDEX, _index_bytes(self._entries))
+            self.write_index()
 
     def _writable(self) -> FolderFiles:
         if self._writer is None:
@@ -184,22 +216,29 @@ class TarTarget:
         folder, name = os.path.split(os.path.abspath(path))
         self._staging = FolderFiles(os.path.join(folder, f".{name}.unfinished"))
         base = TarFiles(path) if os.path.isfile(path) else None
-        self.ctf = Ctf(path, _Layers(self._staging, base), self._staging)
+        # What an unfinished run has put into its index is not in the tar yet; its blobs are used.
+        self.ctf = Ctf(path, _Layers(self._staging, base), self._staging, _Layers(base))
 
     def commit(self) -> None:
         """Pack what is reachable from the index, if anything was written. The old file is replaced at the end."""
         if os.path.isdir(self._staging.path):
-            files = self.ctf._files
-            pack(files, [INDEX] + sorted(_reachable(self.ctf)), self.path, self._compress)
+            self.ctf.write_index()
+            packed = os.path.join(self._staging.path, "packed")
+            pack(self.ctf._files, [INDEX] + sorted(_reachable(self.ctf)), packed, self._compress)
+            os.replace(packed, self.path)
             self.ctf.close()
-            shutil.rmtree(self._staging.path)
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Remove what an interrupted run has left."""
+        shutil.rmtree(self._staging.path, ignore_errors=True)
 
 
 class _Layers(ArchiveFiles):
     """New files over old ones."""
 
-    def __init__(self, upper: FolderFiles, lower: Optional[ArchiveFiles]) -> None:
-        self._layers = [upper] + ([lower] if lower else [])
+    def __init__(self, *layers: Optional[ArchiveFiles]) -> None:
+        self._layers = [layer for layer in layers if layer]
 
     def size(self, name: str) -> Optional[int]:
         return next((size for size in (layer.size(name) for layer in self._layers) if size is not None), None)
@@ -256,6 +295,10 @@ def _spool_name(digest: str) -> str:
     return SPOOL + "/" + check_digest(digest, "archive").replace(":", ".")
 
 
+def _note_name(name: str) -> str:
+    return SPOOL + "/" + digest_of(name.encode("utf-8")).replace(":", ".") + ".json"
+
+
 def _reachable(ctf: Ctf) -> List[str]:
     """The blob files that the index leads to."""
     found: Dict[str, None] = {}
@@ -283,7 +326,7 @@ def _read_index(files: ArchiveFiles, location: str) -> List[IndexEntry]:
     for entry in entries:
         if entry.tag and tagged.setdefault((entry.repository, entry.tag), entry.digest) != entry.digest:
             raise InvalidContent(f"{location}: {INDEX} has two artifacts for {entry.repository}:{entry.tag}.")
-    return entries
+    return list(dict.fromkeys(entries))
 
 
 def _index_entry(value: Any, where: str) -> IndexEntry:

@@ -9,6 +9,7 @@ import threading
 from typing import Any, Callable, Dict, List, Sequence
 
 from ..model.access import local_blob
+from ..model.manifest import ContentDescriptor
 from ..store.artifact_set import artifact_set_type, pack_artifact_set
 from ..store.component_store import CtfStore
 from ..store.component_version import ArtifactContent
@@ -19,7 +20,7 @@ from .plan import ElementFacts, ElementPlan
 
 
 class ArchiveWriter:
-    """Packs artifacts. A blob that several of them share is read once from the source and kept until the end."""
+    """Packs artifacts. A blob that several of them share is read once from the source and kept until the commit."""
 
     def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
         self._target, self._counts = target, counts
@@ -39,10 +40,6 @@ class ArchiveWriter:
         self._locks = {digest: threading.Lock() for digest, count in self._shared.items() if count > 1}
         return [self._task(group, land) for group in groups.values()]
 
-    def finish(self) -> None:
-        """Remove the copies of shared blobs."""
-        self._target.ctf.drop_spooled()
-
     def _task(self, group: Sequence[ElementPlan], land: Callable[[ElementPlan, Landed], None]) -> Callable[[], None]:
         return lambda: self._write(group, land)
 
@@ -56,12 +53,23 @@ class ArchiveWriter:
             self._counts.add(repository.put_blob(packed.digest, size, packed.open))
             digest, media_type = packed.digest, packed.media_type
         else:
-            source = _SpooledShared(content.repository, self._target.ctf, self._locks)
-            blob = self._target.ctf.add_blob(pack_artifact_set(facts.tree, _tags(facts), source))
-            self._counts.add("copied")
+            blob = self._packed(facts)
             digest, size, media_type = blob.digest, blob.size, artifact_set_type(facts.tree.main)
         for plan in group:
             land(plan, Landed(local_blob(digest, media_type, plan.facts.hint), digest, size))
+
+    def _packed(self, facts: ElementFacts) -> ContentDescriptor:
+        """The artifact set as a blob of the archive; one that an interrupted run has packed is used."""
+        ctf, tags = self._target.ctf, _tags(facts)
+        name = " ".join([facts.digest, *tags])
+        blob = ctf.recall(name)
+        if blob is not None:
+            self._counts.add("present")
+            return blob
+        source = _SpooledShared(facts.content.repository, ctf, self._locks)
+        blob = ctf.add_blob(pack_artifact_set(facts.tree, tags, source), name)
+        self._counts.add("copied")
+        return blob
 
 
 def _tags(facts: ElementFacts) -> List[str]:

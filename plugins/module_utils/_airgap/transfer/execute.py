@@ -75,9 +75,7 @@ class Executor:
 
     def _move_artifacts(self, plans: Sequence[ElementPlan]) -> None:
         if self._target.is_archive:
-            writer = ArchiveWriter(self._target, self.counts)
-            self._parallel(writer.tasks(plans, self._land))
-            writer.finish()
+            self._parallel(ArchiveWriter(self._target, self.counts).tasks(plans, self._land))
             return
         jobs = _blob_jobs(plans)
         self._held = self._held_elsewhere(jobs)

@@ -18,12 +18,12 @@ from ansible_collections.ocm.airgap.tests.support.components import (
     put_component,
     read_component,
 )
-from ansible_collections.ocm.airgap.tests.support.images import digest, image, index
+from ansible_collections.ocm.airgap.tests.support.images import digest, image, index, unpacked_set
 from ansible_collections.ocm.airgap.tests.support.modules import start_module, succeed
 from ansible_collections.ocm.airgap.tests.support.places import CtfPlace, RegistryPlace, RequestLog
 
 NAME = "acme.test/product"
-LAYERS = [bytes([number]) * 400_000 for number in range(6)]
+LAYERS = [bytes([number]) * 1_000_000 for number in range(6)]
 IMAGE = index([(arch, image([LAYERS[0], *LAYERS[at:at + 2]], platform=arch)) for arch, at in (("amd64", 1), ("arm64", 3))])
 SECOND = image([LAYERS[0], LAYERS[5]])
 TEXT = b"text" * 100_000
@@ -62,7 +62,7 @@ def without_host(descriptor, place):
 def test_into_a_registry(writes, call, source, start_place, target, source_log):
     log = target.registry.folder / "log"
     # A write is logged when it is done; the file itself is read, as one more request would come too late.
-    kill_when(
+    assert kill_when(
         lambda: sum(log.read_text(errors="replace").count(f'"{method} ') for method in ("PUT", "POST")) >= writes,
         dict(call, target=target.repository("into"), concurrency=2),
     )
@@ -102,44 +102,78 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("files", [1, 2, 3, 4, 6])
-def test_into_a_folder(files, call, source_log, tmp_path):
-    folder, clean = tmp_path / "archive", tmp_path / "clean"
-    kill_when(
-        lambda: len([path for path in folder.rglob("*") if path.is_file()]) >= files,
-        dict(call, target=str(folder), concurrency=2),
-    )
-    if (folder / "artifact-index.json").exists():
-        assert read_component(CtfPlace(folder), NAME)
-    finished = {f"sha256:{path.name[7:]}" for path in folder.rglob("sha256.*")}
-
-    source_log.restart()
-    succeed("ocm_transfer", dict(call, target=str(folder)))
-    assert not finished & set(source_log.blob_reads()), "content that had arrived was read again"
-    succeed("ocm_transfer", dict(call, target=str(clean)))
-    assert files_of(folder) == files_of(clean)
-    assert not succeed("ocm_transfer", dict(call, target=str(folder))).result["changed"]
+def sets_in(folder):
+    """The digests of what is inside the artifact sets that are complete."""
+    found = set()
+    for path in folder.rglob("sha256.*"):
+        if path.parent.name == "blobs" and path.read_bytes()[:2] == b"\x1f\x8b":
+            found |= set(unpacked_set(path.read_bytes()))
+    return found
 
 
-@pytest.mark.parametrize("form", ["x.tar", "x.tgz"])
-@pytest.mark.parametrize("files", [1, 3, 5, 7])
-def test_into_a_tar(files, form, call, source_log, tmp_path):
-    place, clean = tmp_path / "place", tmp_path / "clean"
-    for folder in (place, clean):
-        folder.mkdir()
-    killed = kill_when(
-        lambda: len([path for path in place.rglob("*") if path.is_file()]) >= files,
-        dict(call, target=str(place / form), concurrency=2),
-    )
-    assert not killed or not (place / form).exists() or (place / form).stat().st_size > 0
-    finished = {f"sha256:{path.name[7:]}" for path in place.rglob("sha256.*")}
+FORMS = pytest.mark.parametrize("form", ["folder", "x.tar", "x.tgz"])
 
+
+def check_continued(call, place, clean, form, source_log):
+    """The next run gives what an undisturbed run gives, leaves no other file, and the one after that nothing to do."""
+    arrived = sets_in(place) | {f"sha256:{path.name[7:]}" for path in place.rglob("sha256.*")}
     source_log.restart()
     succeed("ocm_transfer", dict(call, target=str(place / form)))
-    assert not finished & set(source_log.blob_reads()), "content that had arrived was read again"
+    assert not arrived & set(source_log.blob_reads()), "content that had arrived was read again"
     succeed("ocm_transfer", dict(call, target=str(clean / form)))
     assert files_of(place) == files_of(clean)
     assert not succeed("ocm_transfer", dict(call, target=str(place / form))).result["changed"]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Where the disturbed and the undisturbed archive go."""
+    for name in ("place", "clean"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "place", tmp_path / "clean"
+
+
+@FORMS
+@pytest.mark.parametrize("files", [1, 2, 3, 5, 7])
+def test_into_an_archive(files, form, call, source_log, folders):
+    place, clean = folders
+    killed = kill_when(lambda: len(names_of(place)) >= files, dict(call, target=str(place / form), concurrency=2))
+    assert killed or files > 1
+    if (place / "folder" / "artifact-index.json").exists():
+        assert read_component(CtfPlace(place / "folder"), NAME)
+    check_continued(call, place, clean, form, source_log)
+
+
+@FORMS
+def test_an_artifact_set_that_is_complete_is_not_packed_again(form, call, source_log, folders):
+    place, clean = folders
+    assert kill_when(lambda: has_set(place), dict(call, target=str(place / form), concurrency=1))
+    assert {*IMAGE.blobs} <= sets_in(place) and not (place / form / "artifact-index.json").exists()
+    check_continued(call, place, clean, form, source_log)
+
+
+@pytest.mark.parametrize("form", ["x.tar", "x.tgz"])
+def test_killed_while_the_tar_is_packed(form, source, source_log, folders):
+    place, clean = folders
+    put_component(source, component(NAME, [local("big", os.urandom(40_000_000))]))
+    call = dict(source=source.repository(), component=NAME, version="1.0.0")
+    assert kill_when(lambda: is_packing(place), dict(call, target=str(place / form)))
+    assert not (place / form).exists()
+    predicted = succeed("ocm_transfer", dict(call, target=str(place / form)), check=True)
+    assert predicted.actions() == {f"{NAME}:1.0.0": "transferred"}
+    check_continued(call, place, clean, form, source_log)
+
+
+def names_of(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def is_packing(folder):
+    return any(path.stat().st_size > 100_000 for path in folder.glob(".x.*.unfinished/.part-*"))
+
+
+def has_set(folder):
+    return any(path.stat().st_size > 1_500_000 for path in folder.rglob("blobs/sha256.*"))
 
 
 def test_a_registry_that_is_gone_in_the_middle_is_told_by_name(call, target):

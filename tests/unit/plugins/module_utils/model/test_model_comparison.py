@@ -52,7 +52,9 @@ EQUAL = {
     "nested digests": (v2(nestedDigests=[{"a": 1}]), v2()),
     "order of labels": (v2(labels=[label("a"), label("b")]), v2(labels=[label("b"), label("a")])),
     "order of signatures": (v2(signatures=[signature("a"), signature("b")]), v2(signatures=[signature("b"), signature("a")])),
-    "order of signed labels": (one(labels=[label("a", signing=True), label("b", signing=True)]), one(labels=[label("b", signing=True), label("a", signing=True)])),
+    "order of signed labels": (
+        one(labels=[label("a", signing=True), label("b", signing=True)]), one(labels=[label("b", signing=True), label("a", signing=True)])
+    ),
     "empty or missing": (one(extraIdentity={}, labels=[], srcRefs=[]), one()),
     "spelling of srcRefs": (one(srcRefs=srcs("code")), one(srcRef=srcs("code"))),
     "spelling of the hash algorithm": (one(digest=digest(algorithm="sha256")), one()),

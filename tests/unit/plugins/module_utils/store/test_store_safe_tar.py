@@ -63,6 +63,7 @@ def test_files_and_folders_are_read(compress):
     assert contents(packed(raw, compress)) == {"d/a": b"1", "b": b"2" * 3000, "d/c": b""}
 
 
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x", "GNU.sparse.realsize": str(2**43)}
 HOSTILE = {
     "parent": (tar(("../x", b"1")), "outside"),
     "parent inside": (tar(("a/../../x", b"1")), "outside"),
@@ -77,7 +78,7 @@ HOSTILE = {
     "pipe": (tar(member("x", kind=tarfile.FIFOTYPE)), "pipe"),
     "unknown type": (tar(member("x", kind=b"Z")), "device"),
     "old sparse file": (tar(member("x", kind=tarfile.GNUTYPE_SPARSE), tar_format=tarfile.GNU_FORMAT), "sparse"),
-    "new sparse file": (tar(member("x", b"1\n0\n1\n" + bytes(506) + b"d", pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "x", "GNU.sparse.realsize": str(2**43)})), "sparse"),
+    "new sparse file": (tar(member("x", b"1\n0\n1\n" + bytes(506) + b"d", pax_headers=dict(SPARSE))), "sparse"),
     "the same name twice": (tar(("a", b"1"), ("a", b"2")), "stands twice"),
     "the same name in two spellings": (tar(("a", b"1"), ("./a", b"2")), "stands twice"),
     "a file where a folder is": (tar(member("a", kind=tarfile.DIRTYPE), ("a", b"2")), "stands twice"),
@@ -168,7 +169,7 @@ def test_a_gzip_bomb_is_unpacked_in_small_pieces():
     assert max(pieces) <= BLOCK
 
 
-HELLO = gzip.compress(b"hello")
+HELLO = gzip.compress(b"hello", mtime=0)
 
 
 @pytest.mark.parametrize("raw, expected", [
@@ -185,7 +186,7 @@ def test_gzip(raw, expected, size):
 @pytest.mark.parametrize("raw, words", [
     (HELLO[:-1], "cut off"), (HELLO[:-8], "cut off"), (HELLO[:5], "cut off"), (HELLO + HELLO[:10], "cut off"),
     (HELLO + b"trailing garbage", "not a readable gzip"), (HELLO[:-8] + bytes(8), "not a readable gzip"), (b"hello", "not a readable gzip"),
-])
+], ids=["a byte short", "no checksum", "header only", "second member cut", "garbage behind", "wrong checksum", "no gzip"])
 @pytest.mark.parametrize("size", [1, 10**9], ids=["byte by byte", "whole"])
 def test_damaged_gzip(raw, words, size):
     with pytest.raises(InvalidContent) as caught:
