@@ -35,7 +35,9 @@ def _digest(key: str, normalisation: str) -> Dict[str, str]:
     return {"hashAlgorithm": "SHA-256", "normalisationAlgorithm": normalisation, "value": key.partition(":")[2]}
 
 
-def resource(name: str, access: Mapping[str, Any], digest: Optional[Mapping[str, str]] = None, **more: Any) -> Dict[str, Any]:
+def resource(
+    name: str, access: Mapping[str, Any], digest: Optional[Mapping[str, str]] = None, **more: Any
+) -> Dict[str, Any]:
     """A resource, external unless told otherwise."""
     given = {"name": name, "version": "1.0.0", "type": "blob", "relation": "external", "access": dict(access), **more}
     return dict(given, digest=dict(digest)) if digest else given
@@ -51,19 +53,25 @@ def local(name: str, content: bytes, media_type: str = "text/plain", hint: str =
     access = {"type": "localBlob", "localReference": digest(content), "mediaType": media_type}
     if hint:
         access["referenceName"] = hint
-    return resource(name, access, **dict({"digest": blob_digest(digest(content)), "relation": "local", "content": content}, **more))
+    return resource(
+        name, access, **dict({"digest": blob_digest(digest(content)), "relation": "local", "content": content}, **more)
+    )
 
 
 def local_image(name: str, artifact: Artifact, hint: str, **more: Any) -> Dict[str, Any]:
     kind, content = artifact_set(artifact, hint.rpartition(":")[2])
-    return local(name, content, kind, hint, **dict({"digest": artifact_digest(artifact.digest), "type": "ociImage"}, **more))
+    return local(
+        name, content, kind, hint, **dict({"digest": artifact_digest(artifact.digest), "type": "ociImage"}, **more)
+    )
 
 
 def reference(name: str, component: str, version: str = "1.0.0", **more: Any) -> Dict[str, Any]:
     return {"name": name, "componentName": component, "version": version, **more}
 
 
-def component(name: str, resources: Sequence[Mapping[str, Any]] = (), version: str = "1.0.0", **more: Any) -> Dict[str, Any]:
+def component(
+    name: str, resources: Sequence[Mapping[str, Any]] = (), version: str = "1.0.0", **more: Any
+) -> Dict[str, Any]:
     """A component descriptor, schema v2. Resources and sources may have the key `content`."""
     return {
         "meta": {"schemaVersion": "v2"},

@@ -69,7 +69,11 @@ def layer(text: str) -> bytes:
 
 
 def image(
-    layers: Sequence[bytes], docker: bool = False, platform: str = "amd64", types: Mapping[int, str] = {}, **more: Any
+    layers: Sequence[bytes],
+    docker: bool = False,
+    platform: str = "amd64",
+    types: Optional[Mapping[int, str]] = None,
+    **more: Any,
 ) -> Artifact:
     """An image of one platform. types: other media types for single layers. more: further fields of the manifest."""
     usual = DOCKER_LAYER if docker else OCI_LAYER
@@ -81,7 +85,7 @@ def image(
         "schemaVersion": 2,
         "mediaType": DOCKER_MANIFEST if docker else OCI_MANIFEST,
         "config": _descriptor(DOCKER_CONFIG if docker else OCI_CONFIG, config),
-        "layers": [_descriptor(types.get(number, usual), blob) for number, blob in enumerate(layers)],
+        "layers": [_descriptor((types or {}).get(number, usual), blob) for number, blob in enumerate(layers)],
         **more,
     }
     blobs = {digest(blob): blob for blob in [config, *layers]}
@@ -145,12 +149,12 @@ def unpacked_set(content: bytes) -> Dict[str, bytes]:
     """Digest to bytes of everything in an artifact set."""
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
         members = [item for item in archive.getmembers() if item.isfile() and item.name.startswith("blobs/sha256")]
-        return {item.name[len("blobs/"):].replace(".", ":", 1): archive.extractfile(item).read() for item in members}
+        return {item.name[len("blobs/") :].replace(".", ":", 1): archive.extractfile(item).read() for item in members}
 
 
 def _flat(key: str) -> str:
     return "blobs/" + key.replace(":", ".")
 
 
-def _descriptor(kind: str, content: bytes, annotations: Optional[Mapping[str, str]] = None) -> Dict[str, Any]:
+def _descriptor(kind: str, content: bytes) -> Dict[str, Any]:
     return {"mediaType": kind, "digest": digest(content), "size": len(content)}

@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 # Loaded here so that a fork for a module has them already.
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import component_info, localize, resource, transfer
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import (
+    component_info,
+    localize,
+    resource,
+    transfer,
+)
 
 LOADED = (component_info, localize, resource, transfer)
 COLLECTION = Path(__file__).parents[2]
@@ -114,6 +119,7 @@ class ModuleProcess:
             code, peak = self._end()
         finally:
             limit.cancel()
+            limit.join()
         out, errors = self._texts()
         if not out.lstrip().startswith("{"):
             raise AssertionError(f"The module ended with {code}:\n{out}\n{errors}")

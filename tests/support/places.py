@@ -128,18 +128,26 @@ class RequestLog:
 
     def requests(self) -> List[Request]:
         """Method, path with query, and status."""
-        return self._settled()[self._start:]
+        return self._settled()[self._start :]
 
     def writes(self) -> List[Request]:
         return [item for item in self.requests() if item[0] not in ("GET", "HEAD")]
 
     def blob_reads(self) -> List[str]:
         """The digests of blobs that were read."""
-        return [path.rpartition("/")[2] for method, path, _status in self.requests() if method == "GET" and "/blobs/" in path]
+        return [
+            path.rpartition("/")[2]
+            for method, path, _status in self.requests()
+            if method == "GET" and "/blobs/" in path
+        ]
 
     def blob_uploads(self) -> List[str]:
         """The digests of blobs that arrived."""
-        return [path.rpartition("digest=")[2].partition("&")[0].replace("%3A", ":") for method, path, status in self.requests() if method == "PUT" and "/blobs/uploads/" in path and status == 201]
+        return [
+            path.rpartition("digest=")[2].partition("&")[0].replace("%3A", ":")
+            for method, path, status in self.requests()
+            if method == "PUT" and "/blobs/uploads/" in path and status == 201
+        ]
 
 
 class CtfPlace:

@@ -78,6 +78,14 @@ class Context:
             registries.close()
 
 
+class Module(AnsibleModule):
+    """An AnsibleModule whose results are what the logic says."""
+
+    def add_path_info(self, kwargs: Dict[str, Any]) -> Dict[str, Any]:
+        """Leave `path` alone: the owner, mode and size of the file would differ between check mode and the run."""
+        return kwargs
+
+
 Logic = Callable[[Context], Dict[str, Any]]
 
 
@@ -101,7 +109,7 @@ def run_module(
     libraries: further (name, import error or None) that this module needs. rules: AnsibleModule's argument rules.
     """
     options = dict(registry_arguments(), **arguments) if with_registries else arguments
-    module = AnsibleModule(argument_spec=options, supports_check_mode=True, **rules)
+    module = Module(argument_spec=options, supports_check_mode=True, **rules)
     _require(module, [("oras", None if HAS_ORAS else ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR), *libraries])
     _warn_of_short_secrets(module)
     context = Context(module)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, Mapping
+from typing import Any, Mapping
 from urllib.parse import urljoin
 
 from ..model.access import Access
@@ -67,11 +67,14 @@ def _from_chart_repository(address: str, name: str, version: str, registries: Re
     return BlobContent(CHART_TYPE, known, -1, lambda: HttpBlocks(registries, url, {}))
 
 
-def _entry(entries: List[Mapping[str, Any]], version: str, where: str) -> Mapping[str, Any]:
+def _entry(entries: Any, version: str, where: str) -> Mapping[str, Any]:
+    """The entry of a version; without one the newest, as Helm chooses: a prerelease only where there is nothing else."""
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise InvalidContent(f"{where}: the index does not list its versions.")
     versions = [str(entry.get("version", "")) for entry in entries]
     if not version and entries:
         parsed = [(Version.parse_or_none(text) or Version("", (0, 0, 0), "0")) for text in versions]
-        return entries[parsed.index(max(parsed))]
+        return entries[parsed.index(max(parsed, key=lambda each: (not each.prerelease, each)))]
     if version not in versions:
         raise NotFound(f"{where} has no version {version}.", suggestion(version, versions))
     return entries[versions.index(version)]

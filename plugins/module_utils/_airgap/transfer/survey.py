@@ -15,7 +15,6 @@ from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
 from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
 from ..sources.content import ContentFinder, stated_digest
-from ..store.artifact_set import is_artifact_set
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
@@ -133,6 +132,9 @@ class Survey:
         if place is None:
             return replace(facts, kept=None)
         repository = self._target.artifacts(place.path)
+        if not digest and place.tag:  # a source has no digest: without one in the reference its tag decides
+            by_tag = repository.head_manifest(place.tag)
+            digest = by_tag.digest if by_tag else ""
         present, tag_there = self._artifact_there(repository, place.tag, digest)
         return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there)
 
@@ -207,7 +209,9 @@ class Survey:
         except DigestMismatch as error:
             raise DigestMismatch(
                 f"{self._target.location}: stored content is damaged. {error.message}",
-                "A registry keeps a blob that it has: delete it there (or its repository), then run again.",
+                "Delete the blob's file, or write a new archive."
+                if self._target.is_archive
+                else "A registry keeps a blob that it has: delete it there (or its repository), then run again.",
             ) from None
         return True
 

@@ -124,7 +124,9 @@ def test_images_in_an_archive_are_artifact_sets_and_become_images_again(form, so
 
 def test_local_blobs(source, target):
     text, artifact = b"text\n", IMAGES["oci"]
-    put_component(source, component(NAME, [local("text", text), local_image("image", artifact, "team/app:1.0")]), "from")
+    put_component(
+        source, component(NAME, [local("text", text), local_image("image", artifact, "team/app:1.0")]), "from"
+    )
     transfer(source.repository("from"), target.repository("into"))
     found = accesses(read_component(target, NAME, prefix="into"))
     assert found["text"] == {"type": "localBlob", "localReference": digest(text), "mediaType": "text/plain"}
@@ -157,8 +159,15 @@ def test_a_relative_reference_in_an_archive(ctf, target):
 def test_a_single_blob_of_a_registry(source, target):
     content = b"one layer"
     source.put_blob("team/blobs", content)
-    access = {"type": "ociBlob", "ref": source.image("team/blobs"), "digest": digest(content), "mediaType": "text/plain"}
-    put_component(source, component(NAME, [resource("blob", dict(access, size=len(content)), blob_digest(digest(content)))]))
+    access = {
+        "type": "ociBlob",
+        "ref": source.image("team/blobs"),
+        "digest": digest(content),
+        "mediaType": "text/plain",
+    }
+    put_component(
+        source, component(NAME, [resource("blob", dict(access, size=len(content)), blob_digest(digest(content)))])
+    )
     transfer(source.repository(), target.repository("into"))
     found = accesses(read_component(target, NAME, prefix="into"))
     assert found["blob"] == {"type": "localBlob", "localReference": digest(content), "mediaType": "text/plain"}
@@ -184,7 +193,11 @@ def test_a_chart_of_a_chart_repository(with_digest, ctf, target, target_log):
         put_component(ctf, component(NAME, [resource("chart", access)]))
         transfer(ctf.repository(), target.repository("into"))
         descriptor = read_component(target, NAME, prefix="into")
-        assert accesses(descriptor)["chart"] == {"type": "localBlob", "localReference": digest(chart), "mediaType": CHART}
+        assert accesses(descriptor)["chart"] == {
+            "type": "localBlob",
+            "localReference": digest(chart),
+            "mediaType": CHART,
+        }
         assert descriptor["component"]["resources"][0]["digest"] == blob_digest(digest(chart))
         assert target.blob(f"into/component-descriptors/{NAME}", digest(chart)) == chart
         target_log.restart()
@@ -208,18 +221,24 @@ def test_a_chart_of_a_registry(source, target):
     assert target.blob(f"into/component-descriptors/{NAME}", digest(chart)) == chart
 
 
-@pytest.mark.parametrize("stated", [True, False], ids=["digest", "no-digest"])
 @pytest.mark.parametrize(
-    "more, sent, kept",
-    [({"mediaType": "text/x"}, "text/html", "text/x"), ({}, "text/y; charset=utf-8", "text/y"), ({}, "", "application/x-tgz")],
-    ids=["stated", "told", "guessed"],
+    "stated, more, sent, kept",
+    [
+        (True, {"mediaType": "text/x"}, "text/html", "text/x"),
+        (False, {"mediaType": "text/x"}, "", "text/x"),
+        (True, {}, "text/y; charset=utf-8", "text/y"),
+        (False, {}, "", "application/x-tgz"),
+    ],
+    ids=["digest,type", "no-digest,type", "digest,told", "no-digest,guessed"],
 )
 def test_a_download(stated, more, sent, kept, ctf, target, target_log):
     content = b"downloaded"
     headers = {"Content-Type": sent} if sent else {}
     with ScriptedServer(lambda asked: Reply(200, headers, content)) as server:
         access = dict(more, type="wget", url=f"{server.url}/files/x.tgz")
-        put_component(ctf, component(NAME, [resource("file", access, blob_digest(digest(content)) if stated else None)]))
+        put_component(
+            ctf, component(NAME, [resource("file", access, blob_digest(digest(content)) if stated else None)])
+        )
         transfer(ctf.repository(), target.repository("into"))
         found = read_component(target, NAME, prefix="into")
         assert accesses(found)["file"] == {"type": "localBlob", "localReference": digest(content), "mediaType": kept}

@@ -68,7 +68,9 @@ def put_everything(source, server):
 
 
 def arguments(source, target):
-    return dict(source=source.repository(), target=target, component=NAME, version="1.0.0", by_reference_access_types=["npm"])
+    return dict(
+        source=source.repository(), target=target, component=NAME, version="1.0.0", by_reference_access_types=["npm"]
+    )
 
 
 @BOTH

@@ -34,7 +34,9 @@ SIGNATURE = {
 
 
 def arguments(source, target, **more):
-    return dict(dict(source=source.repository(), target=target.repository("into"), component=NAME, version="1.0.0"), **more)
+    return dict(
+        dict(source=source.repository(), target=target.repository("into"), component=NAME, version="1.0.0"), **more
+    )
 
 
 def product(source, **more):
@@ -188,9 +190,13 @@ def test_references_come_before_what_refers_to_them_and_each_once(source, target
     outcome = succeed("ocm_transfer", arguments(source, target))
     names = [item["component"].rpartition("/")[2] for item in outcome.result["component_versions"]]
     assert names == ["leaf", "left", "right", "product"]
-    read = [path for method, path, _status in source_log.requests() if method == "GET" and path.endswith("manifests/1.0.0")]
+    read = [
+        path for method, path, _status in source_log.requests() if method == "GET" and path.endswith("manifests/1.0.0")
+    ]
     assert len(read) == len(set(read)) == 4
-    tagged = [path for method, path, _status in target_log.writes() if method == "PUT" and path.endswith("manifests/1.0.0")]
+    tagged = [
+        path for method, path, _status in target_log.writes() if method == "PUT" and path.endswith("manifests/1.0.0")
+    ]
     assert [path.split("/")[-3] for path in tagged] == names
 
 
@@ -217,7 +223,12 @@ def test_a_missing_reference_is_named_with_the_way_to_it(source, target, target_
 
 
 def test_a_resource_of_type_none_beside_sources_by_reference_changes_nothing(source, target, target_log):
-    code = {"name": "code", "version": "1.0.0", "type": "git", "access": {"type": "gitHub", "repoUrl": "x.invalid/y", "commit": "0" * 40}}
+    code = {
+        "name": "code",
+        "version": "1.0.0",
+        "type": "git",
+        "access": {"type": "gitHub", "repoUrl": "x.invalid/y", "commit": "0" * 40},
+    }
     put_component(source, component(NAME, [resource("nothing", {"type": "none"})], sources=[code]))
     succeed("ocm_transfer", arguments(source, target))
     target_log.restart()

@@ -33,8 +33,9 @@ def peak(source, target, size):
     return outcome.peak
 
 
-@pytest.mark.parametrize("kind", ["local", "image"])
-@pytest.mark.parametrize("way", ["registry", "folder", "x.tgz"])
+@pytest.mark.parametrize(
+    "way, kind", [("registry", "image"), ("registry", "local"), ("folder", "image"), ("x.tgz", "image")]
+)
 def test_memory_is_independent_of_the_size_of_blobs(way, kind, source, target, tmp_path):
     peaks = {}
     for size in (SMALL, LARGE):

@@ -45,7 +45,9 @@ def test_one_target_that_is_down_does_not_stop_the_others(source, start_place, t
     assert "1 of 4 targets failed" in outcome.message and "localhost:1" in outcome.message
     done = [item["target"] for item in outcome.result["component_versions"]]
     assert done == [first.repository("into"), second.repository("into"), archive]
-    assert outcome.result["changed"] and {item["action"] for item in outcome.result["component_versions"]} == {"transferred"}
+    assert outcome.result["changed"] and {item["action"] for item in outcome.result["component_versions"]} == {
+        "transferred"
+    }
     assert len(outcome.result["resources"]) == 6 and outcome.result["statistics"]["blobs"]["copied"]
     for place in (first, second):
         assert place.whole("into/team/app", IMAGE) and read_component(place, NAME, prefix="into")
@@ -82,7 +84,9 @@ def test_within_one_registry_blobs_are_mounted(source, source_log):
 def test_a_blob_that_several_images_share_is_read_once(source, target, source_log):
     base = layer("shared")
     artifacts = {f"app{number}": image([base, layer(f"own {number}")]) for number in range(5)}
-    resources = [image_resource(name, source.put(f"team/{name}", each, "1.0"), each) for name, each in artifacts.items()]
+    resources = [
+        image_resource(name, source.put(f"team/{name}", each, "1.0"), each) for name, each in artifacts.items()
+    ]
     put_component(source, component(NAME, resources))
     source_log.restart()
     outcome = succeed("ocm_transfer", arguments(source.repository(), target.repository("into")))
@@ -95,7 +99,9 @@ def test_a_blob_that_several_images_share_is_read_once(source, target, source_lo
 def test_a_blob_that_several_images_share_is_read_once_for_an_archive(form, source, source_log, tmp_path):
     base = layer("shared")
     artifacts = {f"app{number}": image([base, layer(f"own {number}")]) for number in range(3)}
-    resources = [image_resource(name, source.put(f"team/{name}", each, "1.0"), each) for name, each in artifacts.items()]
+    resources = [
+        image_resource(name, source.put(f"team/{name}", each, "1.0"), each) for name, each in artifacts.items()
+    ]
     put_component(source, component(NAME, resources))
     source_log.restart()
     succeed("ocm_transfer", arguments(source.repository(), str(tmp_path / form)))
@@ -121,7 +127,12 @@ def test_between_registries_that_want_a_login(start_place):
 def test_a_registry_that_gives_tokens(source, token_registry, token_server):
     put_product(source)
     text = f"http://{token_registry.host}/into"
-    login = {"host": token_registry.host, "username": "writer", "password": ACCOUNTS["writer"], "token_realms": [token_server.host]}
+    login = {
+        "host": token_registry.host,
+        "username": "writer",
+        "password": ACCOUNTS["writer"],
+        "token_realms": [token_server.host],
+    }
     call = arguments(source.repository(), text, registries=[login])
     assert succeed("ocm_transfer", call).result["changed"]
     log = RequestLog(token_registry)
@@ -138,4 +149,6 @@ def test_a_registry_with_a_private_authority(source, start_place, authority):
     found = accesses(read_component(target, NAME, prefix="into"))
     assert found["image"]["imageReference"] == f"{target.host}/into/team/app:1.0@{IMAGE.digest}"
     by_text = {"host": target.host, "ca_data": authority.certificate.read_text()}
-    assert not succeed("ocm_transfer", arguments(source.repository(), target.repository("into"), registries=[by_text])).result["changed"]
+    assert not succeed(
+        "ocm_transfer", arguments(source.repository(), target.repository("into"), registries=[by_text])
+    ).result["changed"]

@@ -164,6 +164,7 @@ def test_a_damaged_blob_of_an_archive_is_told(name, archived):
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     message = fail("ocm_transfer", dict(call, check="content")).message
     assert path.name.replace(".", ":") in message and str(place.folder) in message
+    assert "registry" not in message and "new archive" in message
     path.unlink()
     assert succeed("ocm_transfer", dict(call, check="content")).resource_actions()[name] == "restored"
     assert path.read_bytes() == content

@@ -87,12 +87,13 @@ def test_images_stay_by_reference_on_demand(source, target):
         assert f"{prefix}/team/app" not in target.repositories()
 
 
-def test_sources_move_on_demand_only(source, target, target_log):
+@pytest.mark.parametrize("form", ["tag_digest", "tag"])
+def test_sources_move_on_demand_only(form, source, target, target_log):
     artifact = image([layer("code")])
     code = image_resource("code", source.put("team/code", artifact, "1.0"), artifact)
     code = {key: value for key, value in code.items() if key not in ("relation", "digest")}
     put_component(source, component(NAME, sources=[code]))
-    call = arguments(source.repository(), target.repository("into"))
+    call = arguments(source.repository(), target.repository("into"), reference_form=form)
     assert succeed("ocm_transfer", call).resource_actions() == {"code": "by_reference"}
     target_log.restart()
     assert not succeed("ocm_transfer", call).result["changed"]
@@ -101,7 +102,8 @@ def test_sources_move_on_demand_only(source, target, target_log):
     assert with_sources.resource_actions() == {"code": "transferred"}
     assert with_sources.actions() == {f"{NAME}:1.0.0": "updated"}
     found = accesses(read_component(target, NAME, prefix="into"), "sources")
-    assert found["code"]["imageReference"] == f"{target.image('into/team/code')}:1.0@{artifact.digest}"
+    wanted = f"{target.image('into/team/code')}:1.0"
+    assert found["code"]["imageReference"] == (wanted if form == "tag" else f"{wanted}@{artifact.digest}")
     for again in (dict(call, copy_sources=True), call):
         assert not succeed("ocm_transfer", again).result["changed"]
 

@@ -1,7 +1,7 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ocm_transfer: two images that want one place at the target. Every branch of the rule, always before the first write."""
+"""ocm_transfer: two images want one place at the target. Every branch of the rule, always before the first write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def arguments(source, target, name=NAME, version="1.0.0", **more):
 
 def put_image(place, artifact, name=NAME, version="1.0.0"):
     """A component version whose image is the one artifact at team/app:1.0."""
-    put_component(place, component(name, [image_resource("image", place.put("team/app", artifact, "1.0"), artifact)], version))
+    put_component(
+        place, component(name, [image_resource("image", place.put("team/app", artifact, "1.0"), artifact)], version)
+    )
 
 
 def check_refused(target, target_log, call, *words):
@@ -53,7 +55,14 @@ def test_two_images_of_a_plan_want_one_tag(source, start_place, target, target_l
     ]
     put_component(source, component(NAME, resources))
     call = arguments(source, target)
-    words = (RED.digest, BLUE.digest, source.image("team/app"), elsewhere.image("team/app"), "path_mapping", "team/app:1.0")
+    words = (
+        RED.digest,
+        BLUE.digest,
+        source.image("team/app"),
+        elsewhere.image("team/app"),
+        "path_mapping",
+        "team/app:1.0",
+    )
     check_refused(target, target_log, call, *words)
     check_refused(target, target_log, dict(call, overwrite=True), RED.digest, BLUE.digest, "path_mapping")
 
@@ -82,7 +91,9 @@ def test_two_components_of_a_plan_want_one_tag(source, start_place, target, targ
 
 def test_one_image_under_one_tag_twice_is_no_conflict(source, target):
     reference = source.put("team/app", RED, "1.0")
-    put_component(source, component(NAME, [image_resource("one", reference, RED), image_resource("two", reference, RED)]))
+    put_component(
+        source, component(NAME, [image_resource("one", reference, RED), image_resource("two", reference, RED)])
+    )
     succeed("ocm_transfer", arguments(source, target))
     assert target.whole(PATH, RED)
 
