@@ -54,6 +54,11 @@ class ContentDescriptor:
             str(value.get("mediaType") or ""), digest, size, annotations, str(value.get("artifactType") or "")
         )
 
+    @property
+    def is_foreign(self) -> bool:
+        """True for a layer that need not be in the registry, because its licence forbids to distribute it."""
+        return ".nondistributable." in self.media_type or ".foreign." in self.media_type
+
     def to_mapping(self) -> Dict[str, Any]:
         """The JSON form, keys in the order of the specification."""
         result: Dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}

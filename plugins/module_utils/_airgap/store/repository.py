@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Callable, ContextManager, Iterator, List, Optional, Sequence
+from typing import Callable, ContextManager, FrozenSet, Iterator, List, Optional, Sequence
 
 from ..model.errors import InvalidContent
 from ..model.manifest import ContentDescriptor, Manifest
@@ -61,9 +61,13 @@ class WritableRepository(ArtifactRepository):
 
 @dataclass(frozen=True)
 class ArtifactTree:
-    """An OCI artifact whole: its main manifest, and every manifest below it, children before parents, main last."""
+    """An OCI artifact whole: its main manifest, and every manifest below it, children before parents, main last.
+
+    elsewhere: digests of foreign layers that the repository does not hold; they stay where they are.
+    """
 
     manifests: Sequence[Manifest] = field(default_factory=tuple)
+    elsewhere: FrozenSet[str] = frozenset()
 
     @property
     def main(self) -> Manifest:
@@ -71,9 +75,9 @@ class ArtifactTree:
 
     @property
     def blobs(self) -> List[ContentDescriptor]:
-        """Every blob that the manifests name, each digest once."""
+        """Every blob that the manifests name and the repository has to hold, each digest once."""
         found = {blob.digest: blob for manifest in self.manifests for blob in manifest.blobs}
-        return list(found.values())
+        return [blob for blob in found.values() if blob.digest not in self.elsewhere]
 
 
 def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTree:
@@ -83,7 +87,9 @@ def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTre
     """
     ordered: List[Manifest] = []
     _read_below(repository, repository.get_manifest(reference), ordered, 0)
-    return ArtifactTree(tuple(ordered))
+    foreign = [blob for blob in ArtifactTree(tuple(ordered)).blobs if blob.is_foreign]
+    elsewhere = frozenset(blob.digest for blob in foreign if repository.blob_size(blob.digest) is None)
+    return ArtifactTree(tuple(ordered), elsewhere)
 
 
 def _read_below(repository: ArtifactRepository, manifest: Manifest, ordered: List[Manifest], depth: int) -> None:

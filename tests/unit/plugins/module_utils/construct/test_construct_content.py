@@ -16,7 +16,14 @@ import pytest
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.construct.chart import ChartRepository, read_chart
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.construct.folder_tar import Selection, folder_tar, list_folder, pattern_of
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.construct.image import OciLayout, find_artifact, is_path
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.construct.packing import compressing, decompressed, measure, measure_compressed, plain_digest_of, wrapping
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.construct.packing import (
+    compressing,
+    decompressed,
+    measure,
+    measure_compressed,
+    plain_digest_of,
+    wrapping,
+)
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput, NotFound
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store.archive_files import FolderFiles

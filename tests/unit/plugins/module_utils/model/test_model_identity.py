@@ -32,7 +32,7 @@ PLATFORMS = [element("image", os="linux", arch="amd64"), element("image", os="li
     ([element("a", "1"), element("a", "2")], [{"name": "a", "version": "1"}, {"name": "a", "version": "2"}]),
     ([element("a", os="x"), element("a", os="y")], [{"name": "a", "os": "x"}, {"name": "a", "os": "y"}]),
     ([element("a", "1", os="x"), element("a", "2", os="x")], [{"name": "a", "os": "x", "version": "1"}, {"name": "a", "os": "x", "version": "2"}]),
-    ([element("a", "1", version="7"), element("a", "2")], [{"name": "a", "version": "7"}, {"name": "a", "version": "2"}]),
+    ([dict(element("a", "1"), extraIdentity={"version": "7"}), element("a", "2")], [{"name": "a", "version": "7"}, {"name": "a", "version": "2"}]),
     ([dict(element("a"), extraIdentity=None)], [{"name": "a"}]),
 ], ids=["alone", "other names", "versions tell apart", "extra identity tells apart", "both", "version as extra identity", "null"])
 def test_the_identity_has_the_version_only_where_it_is_needed(elements, expected):

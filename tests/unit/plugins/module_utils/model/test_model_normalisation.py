@@ -92,7 +92,7 @@ def test_version_one_of_the_newer_schema():
     {"resources": [resource(access={"type": "ociArtifact", "imageReference": "h.test/a"})]},
     {"resources": [resource(srcRefs=[{"identitySelector": {"name": "x"}}])]},
     {"resources": [resource(extraIdentity={}, labels=[])]},
-], ids=lambda change: ",".join(change))
+], ids=",".join)
 @pytest.mark.parametrize("algorithm", [V1, V2, V3])
 def test_what_a_signature_does_not_cover(change, algorithm):
     plain = v2(resources=[resource()])
@@ -110,7 +110,7 @@ def test_what_a_signature_does_not_cover(change, algorithm):
     {"resources": [resource(extraIdentity={"os": "linux"})]},
     {"resources": [resource("other"), resource()]},
     {"componentReferences": [reference()]},
-], ids=lambda change: ",".join(change))
+], ids=",".join)
 @pytest.mark.parametrize("algorithm", [V1, V2, V3])
 def test_what_a_signature_covers(change, algorithm):
     plain = v2(resources=[resource()])

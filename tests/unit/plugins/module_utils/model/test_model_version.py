@@ -63,7 +63,7 @@ def test_versions_are_ordered_as_semver_does():
 ])
 def test_one_version_is_older(smaller, greater):
     assert Version.parse(smaller) < Version.parse(greater)
-    assert not Version.parse(greater) < Version.parse(smaller)
+    assert Version.parse(greater) > Version.parse(smaller)
 
 
 def test_build_metadata_and_spelling_take_no_part_in_the_order():
