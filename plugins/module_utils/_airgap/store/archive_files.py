@@ -9,6 +9,7 @@ What is written to a tar is collected in a folder beside it, which a later run c
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tarfile
 import tempfile
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
 
 from ..model.digest import Digester
-from ..model.errors import DigestMismatch, InvalidContent, NotFound
+from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from .safe_tar import (
     BLOCK,
     END_OF_ARCHIVE,
@@ -117,6 +118,17 @@ class FolderFiles(ArchiveFiles):
             inner = os.path.relpath(folder, self.path)
             found.extend(file if inner == "." else f"{inner}/{file}" for file in files)
         return found
+
+    def lock(self) -> int:
+        """Keep other runs from writing here until the returned descriptor is closed. Raises Refused if one does."""
+        os.makedirs(self.path, exist_ok=True)
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise Refused(f"Another run is writing to {self.path}.", "Run again when it is done.") from None
+        return handle
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small file: beside its place, then renamed."""

@@ -98,11 +98,14 @@ class ComponentStore(ABC):
         """What a transfer to this store appends to a descriptor's repository contexts; None for archives."""
         return None
 
+    def begin(self) -> None:
+        """Called before the first write. Raises Refused while another run writes to the same archive."""
+
+    def tidy(self) -> None:
+        """Called when there is nothing to write: remove what an interrupted run has left."""
+
     def commit(self) -> None:
         """Make what was written visible where that is done at once for all (a tar)."""
-
-    def clean_up(self) -> None:
-        """Remove what an interrupted run has left, where nothing is left to be done."""
 
     def close(self) -> None:
         """Give back what is held open."""
@@ -162,15 +165,22 @@ class CtfStore(ComponentStore):
     def artifacts(self, path: str) -> WritableRepository:
         return self.ctf.repository(path)
 
+    def begin(self) -> None:
+        (self._target or self.ctf).begin()
+
+    def tidy(self) -> None:
+        place = self._target or self.ctf
+        if not place.has_unfinished():
+            return
+        try:
+            place.begin()
+        except Refused:
+            return  # what is unfinished there belongs to a run that is at work
+        place.drop_unfinished()
+
     def commit(self) -> None:
         if self._target is not None:
             self._target.commit()
-        else:
-            self.ctf.drop_unfinished()
-
-    def clean_up(self) -> None:
-        if self._target is not None:
-            self._target.clean_up()
         else:
             self.ctf.drop_unfinished()
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ..model.digest import Digester, check_digest, digest_of, verified
-from ..model.errors import InvalidContent, NotFound
+from ..model.errors import InvalidContent, NotFound, Refused
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
 from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, pack
 from .repository import Blocks, OpenSource, WritableRepository
@@ -53,7 +53,9 @@ class Ctf:
         """index: where the artifact index is read, if not in `files`."""
         self.location, self._files, self._writer = location, files, writer
         self._lock = threading.Lock()
-        self._entries = _read_index(index or files, location)
+        self._index = index or files
+        self._entries = _read_index(self._index, location)
+        self._held: Optional[int] = None
 
     def repositories(self) -> List[str]:
         return sorted({entry.repository for entry in self._entries})
@@ -126,13 +128,25 @@ class Ctf:
         blob = ContentDescriptor("", str(noted.get("digest")), int(noted.get("size") or 0))
         return blob if self.blob_size(blob.digest) == blob.size else None
 
+    def has_unfinished(self) -> bool:
+        return bool(self._unfinished())
+
     def drop_unfinished(self) -> None:
         """Remove spooled blobs, notes, and the partial files of runs that were interrupted."""
+        for path in self._unfinished():
+            remove = shutil.rmtree if os.path.isdir(path) else os.unlink
+            remove(path)
+
+    def _unfinished(self) -> List[str]:
         folder = os.path.join(self._writable().path, "blobs")
-        shutil.rmtree(os.path.join(self._writable().path, SPOOL), ignore_errors=True)
-        for name in os.listdir(folder) if os.path.isdir(folder) else ():
-            if name.startswith((PARTIAL, NEW)):
-                os.unlink(os.path.join(folder, name))
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        wanted = (PARTIAL, NEW, os.path.basename(SPOOL))
+        return [os.path.join(folder, name) for name in names if name.startswith(wanted)]
+
+    def begin(self) -> None:
+        """Become the only writer, and see what another one has written since. Raises Refused while there is one."""
+        self._held = self._writable().lock()
+        self._entries = _read_index(self._index, self.location)
 
     def write_index(self) -> None:
         """Write the artifact index as it stands."""
@@ -152,6 +166,9 @@ class Ctf:
 
     def close(self) -> None:
         self._files.close()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
 
 class CtfRepository(WritableRepository):
@@ -216,8 +233,16 @@ class TarTarget:
         folder, name = os.path.split(os.path.abspath(path))
         self._staging = FolderFiles(os.path.join(folder, f".{name}.unfinished"))
         base = TarFiles(path) if os.path.isfile(path) else None
+        self._base = os.stat(path) if base else None
         # What an unfinished run has put into its index is not in the tar yet; its blobs are used.
         self.ctf = Ctf(path, _Layers(self._staging, base), self._staging, _Layers(base))
+
+    def begin(self) -> None:
+        """Become the only writer. Raises Refused while there is one, or if one has replaced the tar since it was read."""
+        self.ctf.begin()
+        now = os.stat(self.path) if os.path.isfile(self.path) else None
+        if (now and now.st_ino) != (self._base and self._base.st_ino):
+            raise Refused(f"Another run has written {self.path} meanwhile.", "Run again.")
 
     def commit(self) -> None:
         """Pack what is reachable from the index, if anything was written. The old file is replaced at the end."""
@@ -227,10 +252,13 @@ class TarTarget:
             pack(self.ctf._files, [INDEX] + sorted(_reachable(self.ctf)), packed, self._compress)
             os.replace(packed, self.path)
             self.ctf.close()
-            self.clean_up()
+            self.drop_unfinished()
 
-    def clean_up(self) -> None:
-        """Remove what an interrupted run has left."""
+    def has_unfinished(self) -> bool:
+        return os.path.isdir(self._staging.path)
+
+    def drop_unfinished(self) -> None:
+        """Remove what was collected and is not needed any more."""
         shutil.rmtree(self._staging.path, ignore_errors=True)
 
 

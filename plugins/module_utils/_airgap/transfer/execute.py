@@ -51,6 +51,7 @@ class Executor:
 
     def run(self) -> None:
         """Raises what reading or writing raises; what was finished by then stays and is not moved again."""
+        self._target.begin()
         moving = [(version, plan) for version in self._plan.versions for plan in version.elements if plan.moves]
         artifacts = [plan for _version, plan in moving if isinstance(plan.facts.content, ArtifactContent)]
         self._move_artifacts(artifacts)

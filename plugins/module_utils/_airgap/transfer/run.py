@@ -117,6 +117,8 @@ class Move:
         executor = Executor(plan, target, self.options.concurrency, self.counts)
         if plan.changes and not self.check_mode:
             executor.run()
+        elif not self.check_mode:
+            target.tidy()
         _report(plan, executor, self.result)
         return plan
 
