@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ class ModuleProcess:
             sys.argv = [path]
             os.environ.clear()
             os.environ.update(module_environment())
-            runpy.run_path(path, run_name="__main__")
+            _run_as_main(path)
         except SystemExit as error:
             code = int(error.code or 0)
         except BaseException:
@@ -139,6 +140,13 @@ class ModuleProcess:
             texts.append(file.read().decode("utf-8", "replace"))
             file.close()
         return texts[1:]
+
+
+def _run_as_main(path: str) -> None:
+    """As runpy.run_path, which ansible-test's import hooks keep from working."""
+    loader = importlib.machinery.SourceFileLoader("__main__", path)
+    spec = importlib.util.spec_from_loader("__main__", loader)
+    loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def module_environment(**more: str) -> Dict[str, str]:
