@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Opti
 
 from ..model.access import BY_VALUE_TYPES, Access
 from ..model.comparison import compare
+from ..model.digest import is_digest
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
 from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
@@ -235,7 +236,7 @@ class Survey:
         packed = content.packed
         if stated and not (packed and stated == packed.digest):
             return stated
-        if content.reference.startswith("sha"):
+        if is_digest(content.reference):
             return content.reference
         there = content.repository.head_manifest(content.reference)
         if there is None:
@@ -246,8 +247,7 @@ class Survey:
         key = (content.repository.name, digest)
         if key not in self._trees:
             tree = read_artifact(content.repository, content.reference or digest)
-            asked = wanted_digest(facts.hint) or digest
-            if tree.main.digest not in (asked, digest) or tree.main.digest != digest:
+            if tree.main.digest != digest or wanted_digest(facts.hint) not in ("", digest):
                 raise DigestMismatch(
                     f"{facts.label}: the artifact at {content.repository.name} is {tree.main.digest}, "
                     f"the component version says {digest}.",

@@ -87,6 +87,17 @@ def test_an_image_by_digest_alone_gets_no_tag(source, target):
     assert target.tags("into/team/app") == [] and target.whole("into/team/app", artifact)
 
 
+def test_a_tag_that_looks_like_the_beginning_of_a_digest(source, target):
+    artifact = IMAGES["single"]
+    resource = image_resource("image", source.put("team/app", artifact, "sha-1a2b3c"), artifact)
+    del resource["digest"]
+    resource["access"]["imageReference"] = f"{source.image('team/app')}:sha-1a2b3c"
+    put_component(source, component(NAME, [resource]))
+    transfer(source.repository(), target.repository("into"))
+    found = accesses(read_component(target, NAME, prefix="into"))
+    assert found["image"]["imageReference"] == f"{target.image('into/team/app')}:sha-1a2b3c@{artifact.digest}"
+
+
 def test_the_reference_form_tag_leaves_the_digest_away(source, target):
     artifact = IMAGES["single"]
     put_component(source, component(NAME, [image_resource("image", source.put("team/app", artifact, "1.0"), artifact)]))
