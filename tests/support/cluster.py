@@ -29,7 +29,9 @@ PLURALS = {
 }
 
 
-def condition(kind: str, status: str, reason: str, message: str = "", time: str = EARLY, generation: Any = 1) -> Dict[str, Any]:
+def condition(
+    kind: str, status: str, reason: str, message: str = "", time: str = EARLY, generation: Any = 1
+) -> Dict[str, Any]:
     """One condition. generation: its observedGeneration, None for none."""
     entry = dict(type=kind, status=status, reason=reason, message=message, lastTransitionTime=time)
     if generation is not None:
@@ -223,7 +225,9 @@ def pod_spec(image: str = IMAGE, secrets: Any = ("ocm-airgap-pull",)) -> Dict[st
     )
 
 
-def pod(owner: Dict[str, Any], image: str = IMAGE, secrets: Any = ("ocm-airgap-pull",), **options: Any) -> Dict[str, Any]:
+def pod(
+    owner: Dict[str, Any], image: str = IMAGE, secrets: Any = ("ocm-airgap-pull",), **options: Any
+) -> Dict[str, Any]:
     """A running pod of a ReplicaSet (or of any other owner). waiting: a container's (reason, message) instead."""
     waiting = options.pop("waiting", None)
     labels = dict(owner["metadata"].get("labels") or {"app": "podinfo"})
@@ -246,7 +250,9 @@ def pod(owner: Dict[str, Any], image: str = IMAGE, secrets: Any = ("ocm-airgap-p
     return make("Pod", "v1", **values)
 
 
-def pull_secret(accounts: Dict[str, Any], name: str = "ocm-airgap-pull", namespace: str = "default", **options: Any) -> Dict[str, Any]:
+def pull_secret(
+    accounts: Dict[str, Any], name: str = "ocm-airgap-pull", namespace: str = "default", **options: Any
+) -> Dict[str, Any]:
     """accounts: registry to (user name, password), or to the entry as it is."""
     auths = {
         host: account if isinstance(account, dict) else dict(username=account[0], password=account[1])
@@ -315,7 +321,9 @@ class MemoryCluster(Cluster):
     def list(self, kind: Kind, namespace: str, selector: str = "", fields: str = "") -> List[Dict[str, Any]]:
         wanted = dict(part.split("=") for part in selector.split(",") if part)
         matching = [
-            found for found in self._of(kind, namespace) if wanted.items() <= (found["metadata"].get("labels") or {}).items()
+            found
+            for found in self._of(kind, namespace)
+            if wanted.items() <= (found["metadata"].get("labels") or {}).items()
         ]
         return copy.deepcopy([found for found in matching if _has_fields(found, fields)])
 
@@ -399,14 +407,20 @@ class StubApi(ScriptedServer):
     def _resources(self, api_version: str) -> Dict[str, Any]:
         kinds = sorted({found["kind"] for found in self.cluster.objects if found["apiVersion"] == api_version})
         entries = [
-            dict(name=_plural(kind), singularName=kind.lower(), namespaced=True, kind=kind, verbs=["get", "list", "patch"])
+            dict(
+                name=_plural(kind),
+                singularName=kind.lower(),
+                namespaced=True,
+                kind=kind,
+                verbs=["get", "list", "patch"],
+            )
             for kind in kinds
         ]
         return dict(kind="APIResourceList", apiVersion="v1", groupVersion=api_version, resources=entries)
 
     def _objects(self, asked: Asked, parts: List[str]) -> Reply:
         at = parts.index("namespaces")
-        api_version, namespace, rest = "/".join(parts[1:at]), parts[at + 1], parts[at + 2:]
+        api_version, namespace, rest = "/".join(parts[1:at]), parts[at + 1], parts[at + 2 :]
         kinds = {found["kind"] for found in self.cluster.objects if found["apiVersion"] == api_version}
         kind = next((Kind(api_version, name) for name in kinds if _plural(name) == rest[0]), None)
         if kind is None:
