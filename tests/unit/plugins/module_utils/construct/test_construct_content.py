@@ -151,7 +151,9 @@ def blocks_of(content, size):
     return [content[start:start + size] for start in range(0, len(content), size)]
 
 
-@pytest.mark.parametrize("content", [b"", b"x", os.urandom(200_000), b"ab" * 65535])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", os.urandom(200_000), b"ab" * 65535], ids=["empty", "short", "random", "regular"]
+)
 def test_gzip_can_be_read_and_is_measured(content):
     packed = content_of(compressing(in_memory(content)))
     assert gzip.decompress(packed) == content
@@ -161,7 +163,9 @@ def test_gzip_can_be_read_and_is_measured(content):
     assert plain_digest_of(in_memory(packed + packed), "test") == digest_of(content + content)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", os.urandom(65535), os.urandom(200_000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", os.urandom(65535), os.urandom(200_000)], ids=["empty", "short", "a block", "blocks"]
+)
 def test_wrapped_content_does_not_depend_on_the_blocks(content):
     wrapped = content_of(wrapping(in_memory(content)))
     assert gzip.decompress(wrapped) == content
