@@ -22,6 +22,8 @@ RANKS = {
     "transfer": 4,
     "localize": 4,
     "cluster": 4,
+    "gitops": 4,
+    "platform": 4,
     "construct": 5,
     "entry": 6,
 }

@@ -1,0 +1,206 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module flux_reconcile."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Dict, Optional
+
+from ..cluster.chain import flux_source
+from ..cluster.diagnosis import remedy_for
+from ..cluster.flux import (
+    FIELD_MANAGER,
+    REQUESTED_AT,
+    Request,
+    applied_revision,
+    conditions_of,
+    is_applied,
+    progress,
+    same_revision,
+)
+from ..cluster.objects import (
+    EXTERNAL_ARTIFACT,
+    FLUX_KINDS,
+    OCM_KINDS,
+    ClusterError,
+    ClusterUnreachable,
+    Kind,
+    Object,
+    is_suspended,
+    kind_of,
+    name_of,
+    named,
+    namespace_of,
+    title,
+    title_of,
+)
+from ..cluster.status import Status, status_of
+from ..model.errors import InvalidInput, NotFound, Refused
+from .cluster import Deadline, Lasting, LiveCluster, open_cluster
+from .module import Context, Failed
+
+# An ExternalArtifact is written by whoever makes it; nobody answers a request for it.
+ASKED_KINDS = tuple(kind for kind in FLUX_KINDS if kind != EXTERNAL_ARTIFACT)
+GRACE_SECONDS = 30.0
+SETTLE_SECONDS = 30.0
+
+
+def flux_reconcile(context: Context) -> Dict[str, Any]:
+    """Ask Flux for a revision and wait until it is applied."""
+    params = context.params
+    kind = _kind(params["kind"])
+    if params["wait_timeout"] < 1:
+        raise InvalidInput(f"wait_timeout must be at least 1 second, not {params['wait_timeout']}.")
+    cluster = open_cluster(context)
+    deadline = Deadline(params["wait_timeout"])
+    run = _Run(cluster, deadline, context.check_mode)
+    return run.reconcile(kind, params["namespace"], params["name"], params["revision"] or "")
+
+
+def _kind(name: str) -> Kind:
+    kind = named(ASKED_KINDS, name)
+    if kind is not None:
+        return kind
+    if named(OCM_KINDS, name) is not None:
+        raise InvalidInput(
+            f"{name} is an object of ocm-controller, which does not heed the annotation that Flux is asked with.",
+            "Setting spec.suspend to true and back to false makes it look again.",
+        )
+    known = ", ".join(item.kind for item in ASKED_KINDS)
+    raise InvalidInput(f"{name} is no kind that Flux reconciles when asked.", f"Use one of {known}.")
+
+
+class _Run:
+    """One call of the module. Everything that is written is an annotation."""
+
+    def __init__(self, cluster: LiveCluster, deadline: Deadline, check_mode: bool) -> None:
+        self._cluster, self._deadline, self._check_mode = cluster, deadline, check_mode
+        self._latest: Optional[Object] = None
+        self._before = ""
+        self._in_contact = False
+
+    def reconcile(self, kind: Kind, namespace: str, name: str, revision: str) -> Dict[str, Any]:
+        obj = self._read(kind, namespace, name)
+        self._latest, self._before = obj, applied_revision(obj)
+        if revision and self._is_there(obj, revision):
+            return self._result(self._latest, False)
+        source = self._source(obj)
+        if self._check_mode:
+            return self._prediction(obj, source, revision)
+        wanted = revision
+        if source is not None:
+            wanted = self._fetch(source, revision)
+        request = Request(wanted, self._ask(obj))
+        done = self._wait(obj, request, must_answer=not revision)
+        return self._result(done, bool(revision) or applied_revision(done) != self._before)
+
+    def _read(self, kind: Kind, namespace: str, name: str) -> Object:
+        while True:
+            try:
+                obj = self._cluster.get(kind, namespace, name)
+                break
+            except ClusterUnreachable as error:
+                self._pause(error)
+        self._in_contact = True
+        if obj is None:
+            if not self._cluster.knows(kind):
+                raise NotFound(f"The cluster has no kind {kind} ({kind.api_version}).", "Install Flux first.")
+            raise NotFound(f"{title(kind.kind, namespace, name)} does not exist.", "Check its name and namespace.")
+        if is_suspended(obj):
+            raise Refused(
+                f"{title_of(obj)} is suspended (spec.suspend is true): it does not reconcile.", "Resume it first."
+            )
+        return obj
+
+    def _source(self, obj: Object) -> Optional[Object]:
+        reference = flux_source(obj)
+        if reference is None or reference[0] == EXTERNAL_ARTIFACT:
+            return None
+        return self._read(*reference)
+
+    def _is_there(self, obj: Object, revision: str) -> bool:
+        """Whether the revision is applied already. A reconciliation that happens to run is waited for, not repeated."""
+        settle = Deadline(SETTLE_SECONDS)
+        while is_applied(obj, revision):
+            status = status_of(obj)
+            if status.ready or (self._check_mode and not status.failed):
+                self._latest = obj
+                return True
+            if status.failed or settle.over or self._deadline.over or self._check_mode:
+                return False
+            self._deadline.sleep()
+            obj = self._read(kind_of(obj), namespace_of(obj), name_of(obj))
+        return False
+
+    def _prediction(self, obj: Object, source: Optional[Object], revision: str) -> Dict[str, Any]:
+        """What a run would do as far as it can be told: without a revision, what is there already counts."""
+        there = revision or (applied_revision(source) if source is not None else applied_revision(obj))
+        if revision and source is not None and same_revision(revision, applied_revision(source)):
+            there = applied_revision(source)
+        changed = bool(revision) or there != self._before
+        return dict(changed=changed, revision=there or None, conditions=conditions_of(obj), diff=self._diff(there))
+
+    def _fetch(self, source: Object, revision: str) -> str:
+        """Have the source fetch the revision; the revision in the form that the source gives it."""
+        if revision and same_revision(revision, applied_revision(source)) and status_of(source).ready:
+            return applied_revision(source)
+        token = self._ask(source)
+        return applied_revision(self._wait(source, Request(revision, token), must_answer=not revision))
+
+    def _ask(self, obj: Object) -> str:
+        """Write the request; its token."""
+        token = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+        while True:
+            try:
+                self._cluster.annotate(obj, REQUESTED_AT, token, FIELD_MANAGER)
+                return token
+            except ClusterUnreachable as error:
+                self._pause(error)
+
+    def _wait(self, obj: Object, request: Request, must_answer: bool) -> Object:
+        lasting = Lasting(GRACE_SECONDS)
+        while True:
+            obj = self._read(kind_of(obj), namespace_of(obj), name_of(obj))
+            self._keep(obj)
+            status = progress(obj, request)
+            if status.ready and not (must_answer and _unanswered(obj, request)):
+                return obj
+            if lasting.see([status.reason] if status.failed else []) or self._deadline.over:
+                raise self._failure(obj, request, status)
+            self._deadline.sleep()
+
+    def _keep(self, obj: Object) -> None:
+        """The partial state of an error is the asked object's, also while its source is waited for."""
+        if self._latest is not None and title_of(self._latest) == title_of(obj):
+            self._latest = obj
+
+    def _failure(self, obj: Object, request: Request, status: Status) -> Failed:
+        what = f"revision {request.revision}" if request.revision else "what its source has"
+        end = "failed" if status.failed else "is not there in time"
+        message = f"{title_of(obj)}: {what} {end}: {status.reason}: {status.message}"
+        return Failed(ClusterError(message, remedy_for(status)), self._state())
+
+    def _pause(self, error: ClusterUnreachable) -> None:
+        """An API server that answered before may come back in time; one that never did is not waited for."""
+        if not self._in_contact or self._deadline.over or self._check_mode:
+            raise Failed(error, self._state()) from None
+        self._deadline.sleep()
+
+    def _result(self, obj: Object, changed: bool) -> Dict[str, Any]:
+        revision = applied_revision(obj)
+        return dict(
+            changed=changed, revision=revision or None, conditions=conditions_of(obj), diff=self._diff(revision)
+        )
+
+    def _state(self) -> Dict[str, Any]:
+        obj = self._latest or {}
+        return dict(revision=applied_revision(obj) or None, conditions=conditions_of(obj))
+
+    def _diff(self, after: str) -> Dict[str, Any]:
+        return dict(before=dict(revision=self._before or None), after=dict(revision=after or None))
+
+
+def _unanswered(obj: Object, request: Request) -> bool:
+    return (obj.get("status") or {}).get("lastHandledReconcileAt") != request.token

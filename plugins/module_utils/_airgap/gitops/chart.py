@@ -1,0 +1,89 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Helm charts as manifests: the values that localization gives, as a HelmRelease states them. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from ..model.errors import InvalidContent
+from .workloads import documents
+
+
+def chart_metadata(files: Mapping[str, bytes], where: str) -> Tuple[str, str]:
+    """Name and version of the chart in a set of files. Raises InvalidContent."""
+    content = documents(files.get(chart_file(files, "Chart.yaml", where), b""), f"{where}: Chart.yaml")
+    metadata = content[0] if len(content) == 1 and isinstance(content[0], dict) else {}
+    if not metadata.get("name") or not metadata.get("version"):
+        raise InvalidContent(f"{where}: Chart.yaml has no name or no version.")
+    return str(metadata["name"]), str(metadata["version"])
+
+
+def chart_file(files: Mapping[str, bytes], name: str, where: str) -> str:
+    """The path of a file at the chart's top; charts lie in one folder of their archive. Raises InvalidContent."""
+    found = sorted((path for path in files if posixpath.basename(path) == name), key=lambda path: path.count("/"))
+    if not found:
+        raise InvalidContent(f"{where} is no Helm chart: it has no {name}.")
+    return found[0]
+
+
+def at_top(files: Mapping[str, bytes], folder: str) -> Dict[str, bytes]:
+    """The files of the chart's folder, by the path below it: rules name values.yaml with and without the folder."""
+    prefix = f"{folder}/" if folder else ""
+    return {path[len(prefix):]: content for path, content in files.items() if path.startswith(prefix)}
+
+
+def changed_values(before: bytes, after: bytes, where: str) -> Dict[str, Any]:
+    """The part of values.yaml that differs now. Lists are stated whole, as Helm replaces them."""
+    return _difference(_values(before, where), _values(after, where))
+
+
+def _values(content: bytes, where: str) -> Dict[str, Any]:
+    found: List[Any] = documents(content, where)
+    if not found:
+        return {}
+    if not isinstance(found[0], dict):
+        raise InvalidContent(f"{where}: the values of a chart are a mapping.")
+    return found[0]
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, Any]:
+    result: Dict[str, Any] = {}
+    for key, value in after.items():
+        former = before.get(key)
+        if isinstance(value, dict) and isinstance(former, dict):
+            inner = _difference(former, value)
+            if inner:
+                result[key] = inner
+        elif key not in before or value != former:
+            result[key] = value
+    return result
+
+
+def images_in_values(values: Mapping[str, Any]) -> Sequence[str]:
+    """Texts under the key image, or repository with tag or digest beside it, as most charts write images."""
+    found: List[str] = []
+    todo: List[Any] = [values]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, dict):
+            image = value.get("image")
+            if isinstance(image, str) and image:
+                found.append(image)
+            text = _composed(value)
+            if text:
+                found.append(text)
+            todo.extend(value.values())
+    return sorted(set(found))
+
+
+def _composed(value: Mapping[str, Any]) -> str:
+    repository = value.get("repository")
+    if not isinstance(repository, str) or not repository or not {"tag", "digest"} & set(value):
+        return ""
+    registry = value.get("registry")
+    return f"{registry}/{repository}" if isinstance(registry, str) and registry else repository

@@ -1,0 +1,352 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules against an API server: what is read, what is written, and when waiting ends."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import KUSTOMIZATION, ClusterError
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import cluster as entry_cluster
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import flux_reconcile as reconcile_entry
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry import rollout_info as rollout_entry
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import Context, Failed
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import (
+    InvalidInput,
+    NotFound,
+    OcmError,
+    Refused,
+)
+from ansible_collections.ocm.airgap.tests.support import cluster as make
+from ansible_collections.ocm.airgap.tests.support.cluster import COMMIT, OLDER_COMMIT, StubApi, not_ready, ready
+from ansible_collections.ocm.airgap.tests.support.modules import fail, succeed
+from ansible_collections.ocm.airgap.tests.support.server import Reply
+
+pytest.importorskip("kubernetes")
+pytest.importorskip("ansible_collections.kubernetes.core.plugins.module_utils.k8s.client")
+
+NEW, OLD = f"main@sha1:{COMMIT}", f"main@sha1:{OLDER_COMMIT}"
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
+UNAVAILABLE = Reply(503, {"Content-Type": "application/json"}, b'{"kind": "Status", "message": "starting"}')
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """No waits of seconds, and no discovery cache of an earlier test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(entry_cluster, "POLL_SECONDS", 0.01)
+    for entry in (reconcile_entry, rollout_entry):
+        monkeypatch.setattr(entry, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(reconcile_entry, "SETTLE_SECONDS", 0.5)
+
+
+def context(api, check_mode=False, **params):
+    module = SimpleNamespace(
+        params=dict(kubeconfig=api.kubeconfig, **params), check_mode=check_mode, _diff=True, no_log_values=set()
+    )
+    return Context(module)
+
+
+def reconcile(api, check_mode=False, **params):
+    values = dict(kind="Kustomization", name="podinfo", namespace="ocm-system", revision=COMMIT, wait_timeout=5)
+    return reconcile_entry.flux_reconcile(context(api, check_mode, **dict(values, **params)))
+
+
+def rollout(api, **params):
+    values = dict(
+        namespace="ocm-system",
+        name="podinfo",
+        component=None,
+        version=None,
+        target=make.PRIVATE,
+        wait_timeout=0,
+        try_images=False,
+        registries=[],
+        auth_file=None,
+        timeout=5,
+        retries=0,
+        concurrency=1,
+    )
+    return rollout_entry.rollout_info(context(api, **dict(values, **params)))
+
+
+def old_estate():
+    git = make.git_repository(artifact=dict(revision=OLD))
+    return make.rendered_estate(git_repository=git, kustomization=make.git_kustomization(OLD))
+
+
+def flux(revision=NEW, kustomization=None):
+    """Plays Flux: answers a request at once. kustomization: a condition that it ends with instead of success."""
+
+    def answer(found):
+        status = found["status"]
+        status["lastHandledReconcileAt"] = found["metadata"]["annotations"][REQUESTED]
+        if found["kind"] == "GitRepository":
+            status["artifact"] = dict(revision=revision)
+        elif kustomization:
+            status.update(lastAttemptedRevision=revision, conditions=[kustomization])
+        else:
+            status.update(lastAttemptedRevision=revision, lastAppliedRevision=revision, conditions=[ready()])
+
+    return answer
+
+
+# flux_reconcile
+
+
+def test_the_source_is_asked_first_then_the_kustomization():
+    with StubApi(old_estate(), flux()) as api:
+        result = reconcile(api)
+        assert (result["changed"], result["revision"]) == (True, NEW)
+        assert result["conditions"][0]["type"] == "Ready"
+        assert result["diff"] == dict(before=dict(revision=OLD), after=dict(revision=NEW))
+        assert [asked.path.rpartition("/")[2] for asked in api.writes] == ["flux-system", "podinfo"]
+        for asked in api.writes:
+            assert asked.method == "PATCH"
+            assert asked.headers["content-type"] == "application/merge-patch+json"
+            assert asked.query["fieldManager"] == ["flux-client-side-apply"]
+            assert list(json.loads(asked.body)["metadata"]["annotations"]) == [REQUESTED]
+
+
+def test_what_is_applied_already_is_not_asked_for():
+    with StubApi(make.rendered_estate()) as api:
+        for revision in (COMMIT, NEW, COMMIT[:8]):
+            result = reconcile(api, revision=revision)
+            assert (result["changed"], result["revision"]) == (False, NEW)
+        assert not api.writes
+
+
+def test_a_reconciliation_that_runs_is_waited_for_and_not_repeated():
+    running = make.git_kustomization(conditions=[make.reconciling(), make.condition("Ready", "Unknown", "Progressing")])
+    with StubApi(make.rendered_estate(kustomization=running)) as api:
+        polls = []
+
+        def answer(asked):
+            polls.append(asked)
+            if len(polls) > 4:
+                running["status"]["conditions"] = [ready()]
+            return api._answer(asked)
+
+        api.handle = answer
+        assert reconcile(api)["changed"] is False
+        assert not api.writes
+
+
+def test_a_source_that_has_the_revision_is_not_asked():
+    with StubApi(make.rendered_estate(kustomization=make.git_kustomization(OLD)), flux()) as api:
+        assert reconcile(api)["changed"] is True
+        assert [asked.path.rpartition("/")[2] for asked in api.writes] == ["podinfo"]
+
+
+def test_check_mode_writes_nothing_and_predicts_the_same():
+    with StubApi(old_estate(), flux()) as api:
+        prediction = reconcile(api, check_mode=True)
+        assert (prediction["changed"], prediction["revision"]) == (True, COMMIT)
+        assert not api.writes
+        assert reconcile(api)["changed"] is True
+        assert reconcile(api, check_mode=True)["changed"] is False
+
+
+def test_without_a_revision_the_newest_is_applied():
+    with StubApi(old_estate(), flux()) as api:
+        assert reconcile(api, revision=None)["revision"] == NEW
+        again = reconcile(api, revision=None)
+        assert (again["changed"], len(api.writes)) == (False, 4)
+
+
+def test_a_source_alone():
+    with StubApi(old_estate(), flux()) as api:
+        result = reconcile(api, kind="gitrepository", name="flux-system", namespace="flux-system")
+        assert (result["changed"], result["revision"]) == (True, NEW)
+
+
+@pytest.mark.parametrize("place", ["kustomization", "git_repository"])
+def test_a_suspended_object_is_an_error(place):
+    suspended = dict(
+        kustomization=make.git_kustomization(OLD), git_repository=make.git_repository(artifact=dict(revision=OLD))
+    )
+    suspended[place]["spec"]["suspend"] = True
+    with StubApi(make.rendered_estate(**suspended)) as api:
+        with pytest.raises(Refused, match="suspended"):
+            reconcile(api)
+        assert not api.writes
+
+
+def test_when_the_time_is_over_the_error_has_what_there_is():
+    with StubApi(old_estate(), flux(OLD)) as api:
+        with pytest.raises(Failed, match=f"OtherRevision: It is at {OLD}") as failed:
+            reconcile(api, wait_timeout=1)
+        assert failed.value.result["revision"] == OLD
+        assert failed.value.result["conditions"][0]["reason"] == "ReconciliationSucceeded"
+
+
+def test_a_revision_that_cannot_be_applied_ends_the_waiting():
+    wrong = not_ready("BuildFailed", "kustomize build failed")
+    with StubApi(old_estate(), flux(kustomization=wrong)) as api:
+        with pytest.raises(Failed, match="BuildFailed: kustomize build failed") as failed:
+            reconcile(api, wait_timeout=60)
+        assert "manifests" in failed.value.hint
+        assert failed.value.result["conditions"] == [wrong]
+
+
+def test_an_api_server_that_restarts_is_waited_for():
+    with StubApi(old_estate(), flux()) as api:
+        first = []
+
+        def answer(asked):
+            first.append(asked)
+            return UNAVAILABLE if 6 < len(first) < 12 else api._answer(asked)
+
+        api.handle = answer
+        assert reconcile(api)["revision"] == NEW
+        assert len(first) > 12
+
+
+def test_an_api_server_that_stays_away():
+    with StubApi(make.rendered_estate()) as api:
+        api.broken = [UNAVAILABLE] * 9
+        with pytest.raises(OcmError, match=r"starting \(503\)"):
+            reconcile(api)
+
+
+def test_objects_of_ocm_controller_do_not_heed_the_annotation():
+    with StubApi([]) as api:
+        with pytest.raises(InvalidInput, match="spec.suspend"):
+            reconcile(api, kind="ComponentVersion")
+        with pytest.raises(InvalidInput, match="Use one of"):
+            reconcile(api, kind="Deployment")
+        assert not api.asked
+
+
+def test_what_is_not_there():
+    with StubApi(old_estate()) as api:
+        with pytest.raises(NotFound, match="Kustomization ocm-system/other does not exist"):
+            reconcile(api, name="other")
+        with pytest.raises(NotFound, match="Install Flux"):
+            reconcile(api, kind="HelmRelease")
+
+
+# ocm_rollout_info
+
+
+def test_a_chain_that_is_ready():
+    with StubApi(make.controller_estate()) as api:
+        result = rollout(api)
+        assert (result["ready"], result["changed"], result["diagnosis"]) == (True, False, [])
+        assert [entry["kind"] for entry in result["chain"]][0] == "ComponentVersion"
+        assert [entry["private"] for entry in result["images"]] == [True]
+        assert not api.writes
+
+
+def test_waiting_until_it_is_ready():
+    late = make.resource(conditions=[], observed=-1)
+    with StubApi(make.controller_estate(resource=late)) as api:
+        reads = []
+
+        def answer(asked):
+            reads.append(asked)
+            if len(reads) > 40:
+                late["status"].update(conditions=[ready()], observedGeneration=1)
+            return api._answer(asked)
+
+        api.handle = answer
+        assert rollout(api)["ready"] is False
+        assert rollout(api, wait_timeout=20)["ready"] is True
+
+
+def test_what_waiting_does_not_mend_ends_it():
+    broken = make.component_version(replicatedRepositoryURL="ghcr.io/phoban01")
+    with StubApi(make.controller_estate(component_version=broken)) as api:
+        result = rollout(api, wait_timeout=600)
+        assert result["ready"] is False
+        assert result["diagnosis"][0]["reason"] == "RepositoryNotFollowed"
+
+
+def test_warnings_of_pods_tell_the_cause():
+    current = make.replica_set(make.deployment())
+    waiting = make.pod(current, secrets=(), waiting=("ImagePullBackOff", "Back-off pulling image"))
+    objects = make.controller_estate(
+        pod=waiting,
+        usual=make.event(waiting, "Scheduled", "assigned", "Normal"),
+        cause=make.event(waiting, "Failed", "Failed to pull image: unexpected status: 401 Unauthorized"),
+    )
+    with StubApi(objects) as api:
+        found = rollout(api)["diagnosis"][0]
+        assert "401" in found["message"] and "assigned" not in found["message"]
+        assert "no imagePullSecrets" in found["remedy"]
+
+
+def test_a_cluster_without_the_kinds():
+    with StubApi([make.deployment()]) as api:
+        result = rollout(api)
+        assert result["ready"] is False
+        assert "install it" in result["diagnosis"][0]["remedy"]
+
+
+def test_an_image_of_another_registry_is_not_asked_for():
+    current = make.replica_set(make.deployment())
+    foreign = make.pod(current, "ghcr.io/stefanprodan/podinfo:6.3.5")
+    with StubApi(make.controller_estate(pod=foreign)) as api:
+        result = rollout(api, try_images=True)
+        assert [(entry["pullable"], entry["reason"]) for entry in result["pullable"]] == [(None, "NotTried")]
+        assert [entry["reason"] for entry in result["diagnosis"]] == ["ForeignImage"]
+
+
+def test_secrets_that_may_not_be_read():
+    with StubApi(make.controller_estate()) as api:
+        refused = Reply(403, {"Content-Type": "application/json"}, b'{"message": "secrets is forbidden"}')
+        api.handle = lambda asked: refused if "/secrets" in asked.path else api._answer(asked)
+        entry = rollout(api, try_images=True)["pullable"][0]
+        assert entry["pullable"] is None
+        assert "forbidden" in entry["message"]
+
+
+# Errors of the client
+
+
+def test_a_refused_request_names_what_was_tried():
+    with StubApi(make.rendered_estate()) as api:
+        refused = Reply(403, {"Content-Type": "application/json"}, b'{"message": "kustomizations is forbidden"}')
+        api.handle = lambda asked: refused if "namespaces" in asked.path else api._answer(asked)
+        with pytest.raises(ClusterError, match=r"cannot read Kustomization ocm-system/podinfo: .* \(403\)") as caught:
+            entry_cluster.LiveCluster(dict(kubeconfig=api.kubeconfig)).get(KUSTOMIZATION, "ocm-system", "podinfo")
+        assert "role" in caught.value.hint
+
+
+def test_nobody_listens():
+    with StubApi([]) as api:
+        kubeconfig = api.kubeconfig
+    with pytest.raises(ClusterError, match="does not answer") as caught:
+        entry_cluster.LiveCluster(dict(kubeconfig=kubeconfig)).get(KUSTOMIZATION, "a", "b")
+    assert "object at 0x" not in str(caught.value)
+
+
+def test_a_kubeconfig_that_is_missing():
+    with pytest.raises(InvalidInput, match="kubeconfig"):
+        entry_cluster.LiveCluster(dict(kubeconfig="/nonexistent/config")).knows(KUSTOMIZATION)
+
+
+# As Ansible runs them
+
+
+def test_the_modules_themselves_mask_what_is_secret():
+    with StubApi(make.rendered_estate()) as api:
+        arguments = dict(kubeconfig=api.kubeconfig, name="podinfo", namespace="ocm-system")
+        outcome = succeed("flux_reconcile", dict(arguments, revision=COMMIT))
+        assert outcome.result["changed"] is False
+        told = succeed("ocm_rollout_info", dict(arguments, target=make.PRIVATE, retries=0, timeout=2))
+        assert told.result["ready"] is True
+        for output in (outcome.output, told.output):
+            assert "stub-token-secret-1" not in output and "pull-password-1" not in output
+
+
+def test_an_error_of_the_module_is_a_sentence():
+    with StubApi(make.rendered_estate()) as api:
+        outcome = fail("flux_reconcile", dict(kubeconfig=api.kubeconfig, name="other", namespace="ocm-system"))
+        assert outcome.message == "Kustomization ocm-system/other does not exist. Check its name and namespace."
+        assert "ocm_rollout_info" not in fail("ocm_rollout_info", dict(kubeconfig=api.kubeconfig)).message
