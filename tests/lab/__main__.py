@@ -1,0 +1,11 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs the command lab."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,3 @@
+module ocm.airgap/lab/pause
+
+go 1.26
