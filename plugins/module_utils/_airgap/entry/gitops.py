@@ -34,7 +34,7 @@ from ..sources.content import ContentFinder, stated_artifact_digest
 from ..store.closure import Closure, resolve_versions
 from ..store.component_store import ComponentStore, open_store
 from ..store.component_version import ArtifactContent, StoredVersion
-from ..store.safe_tar import Limits, tar_entries
+from ..store.safe_tar import Limits, read_files
 from .module import Context
 
 CHART_TYPES = ("helmchart",)
@@ -265,8 +265,7 @@ class _Renderer:
         if layer is None:
             raise InvalidInput(f"{self._where} is no Helm chart: no layer of its manifest is one.")
         with content.repository.open_blob(layer.digest, layer.size) as blocks:
-            entries = tar_entries(blocks, self._where, CHART_LIMITS)
-            return {entry.name: b"".join(entry.blocks()) for entry in entries if not entry.is_folder}
+            return read_files(blocks, self._where, CHART_LIMITS)
 
     def _content(
         self, config: Optional[ConfigData], chart: Optional[Chart], manifests: Sequence[Mapping[str, Any]], result: LocalizeResult

@@ -18,7 +18,7 @@ from ..sources.content import ContentFinder, stated_artifact_digest, stated_dige
 from ..sources.download import as_text
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, StoredVersion
-from ..store.safe_tar import Limits, tar_entries
+from ..store.safe_tar import Limits, read_files
 from ..store.yaml_text import load_yaml
 from ..model.placement import artifact_name, hint_of, place_of, target_reference
 
@@ -48,8 +48,7 @@ class ComponentFiles:
         if isinstance(content, ArtifactContent):
             raise InvalidContent(f"{where} is an OCI artifact, not a folder of manifests.", "Name another resource.")
         with content.open() as blocks:
-            entries = tar_entries(blocks, where, MANIFESTS_LIMITS)
-            return {entry.name: b"".join(entry.blocks()) for entry in entries if not entry.is_folder}
+            return read_files(blocks, where, MANIFESTS_LIMITS)
 
     def config(self, resource: Any) -> Optional[ConfigData]:
         """The ConfigData of a resource. Raises NotFound with the nearest names."""

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Dict, Mapping, Optional
 
 from ..model.errors import Refused
+from ..store.safe_tar import file_beside
 
 
 def write_files(files: Mapping[str, bytes], folder: str, check_mode: bool) -> Dict[str, Optional[bytes]]:
@@ -39,15 +39,7 @@ def _read(path: str) -> Optional[bytes]:
 
 
 def _write(path: str, content: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with file_beside(path) as temporary:
+        with open(temporary, "wb") as file:
             file.write(content)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.fchmod(file.fileno(), 0o666 & ~mask)
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from typing import Any, Iterator, Optional, Union
+from typing import Any, Iterator, Union
 
 from ..model.access import BY_VALUE_TYPES, Access, image_reference
 from ..model.digest import Digester, check_digest
@@ -141,10 +141,3 @@ class _Rewound:
 
     def __exit__(self, *_error: Any) -> None:
         pass
-
-
-def expected_digest(element: Element, content: Content) -> Optional[str]:
-    """The digest that the bytes of a blob must have by its resource, None when nothing says so."""
-    if isinstance(content, ArtifactContent):
-        return None
-    return stated_digest(element) or None

@@ -8,8 +8,6 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import os
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Iterator, Optional
 
@@ -19,7 +17,7 @@ from ..store.artifact_set import ArtifactSet, artifact_set_type, is_artifact_set
 from ..store.archive_files import BlockSource
 from ..store.component_version import ArtifactContent, BlobContent
 from ..store.repository import read_artifact
-from ..store.safe_tar import BLOCK, extract, folder_beside, replace_folder
+from ..store.safe_tar import BLOCK, extract, file_beside, folder_beside, replace_folder
 from .content import Content
 
 MAX_TEXT_SIZE = 1024 * 1024
@@ -50,7 +48,7 @@ def as_file(content: Content, expected: str, path: str, where: str, check_mode: 
         return Download(wanted, content.media_type, os.path.getsize(path), False)
     if check_mode:
         return Download(wanted, content.media_type, max(content.size, 0), True)
-    with _beside(path) as temporary:
+    with file_beside(path) as temporary:
         seen = _write(_checked(content, wanted, where), temporary)
         changed = not (os.path.isfile(path) and filecmp.cmp(temporary, path, shallow=False))
         if changed:
@@ -116,7 +114,7 @@ def _artifact_as_file(content: ArtifactContent, expected: str, path: str, where:
     if check_mode:
         return Download(tree.main.digest, media_type, 0, True)
     blocks = _checked(packed, packed.digest, where) if packed else pack_artifact_set(tree, [], content.repository)
-    with _beside(path) as temporary:
+    with file_beside(path) as temporary:
         seen = _write(blocks, temporary)
         if packed and not _holds_artifact(temporary, tree.main.digest):
             raise InvalidContent(f"{where}: the artifact set is damaged.", "Get the component version anew.")
@@ -158,23 +156,6 @@ def _write(blocks: Iterator[bytes], path: str) -> Digester:
         for block in _counted(blocks, seen):
             file.write(block)
     return seen
-
-
-@contextmanager
-def _beside(path: str) -> Iterator[str]:
-    """The name of a temporary file in the folder of `path`, with the rights of a new file."""
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
-    mask = os.umask(0)
-    os.umask(mask)
-    os.fchmod(handle, 0o666 & ~mask)
-    os.close(handle)
-    try:
-        yield temporary
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def _file_digest(path: str, like: str) -> str:

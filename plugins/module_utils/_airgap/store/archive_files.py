@@ -16,9 +16,9 @@ import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import BinaryIO, Dict, Iterator, List, Optional, Tuple
+from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple
 
-from ..model.digest import Digester
+from ..model.digest import Digester, verified
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from .safe_tar import (
     BLOCK,
@@ -89,6 +89,20 @@ class BlockSource:
                 return
             position += len(block)
             yield block
+
+
+class VerifiedBlocks:
+    """Blocks of a file that are checked while they pass. digest "": nothing is promised."""
+
+    def __init__(self, source: BlockSource, digest: str, size: int, where: str) -> None:
+        self._source, self._digest, self._size, self._where = source, digest, size, where
+
+    def __enter__(self) -> Iterator[bytes]:
+        blocks = self._source.__enter__()
+        return verified(blocks, self._digest, self._size, self._where) if self._digest else blocks
+
+    def __exit__(self, *error: Any) -> None:
+        self._source.__exit__(*error)
 
 
 class FolderFiles(ArchiveFiles):

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from ..model.access import Access
-from ..model.digest import is_digest, verified
+from ..model.digest import is_digest
 from ..model.errors import InvalidContent, NotFound
-from .archive_files import ArchiveFiles
+from .archive_files import ArchiveFiles, VerifiedBlocks
 from .component_version import BlobContent, StoredVersion
 from .descriptor_codec import FILE_NAME, MAX_DESCRIPTOR_SIZE, decode_descriptor
 
@@ -32,7 +32,7 @@ class ArchivedVersion(StoredVersion):
         digest = digest if is_digest(digest) else ""
 
         def open_file() -> Any:
-            return _Checked(self.files.open(name), digest, size, where)
+            return VerifiedBlocks(self.files.open(name), digest, size, where)
 
         return BlobContent(str(access.get("mediaType") or "application/octet-stream"), digest, size, open_file)
 
@@ -45,20 +45,6 @@ class ArchivedVersion(StoredVersion):
         if "/" in name or name.startswith("."):
             raise InvalidContent(f"{where}: {name!r} is not the name of a file in blobs/.")
         return f"blobs/{name}"
-
-
-class _Checked:
-    """A file's blocks, checked against a digest where the file's name is one."""
-
-    def __init__(self, source: Any, digest: str, size: int, where: str) -> None:
-        self._source, self._promise = source, (digest, size, where)
-
-    def __enter__(self) -> Any:
-        blocks = self._source.__enter__()
-        return verified(blocks, *self._promise) if self._promise[0] else blocks
-
-    def __exit__(self, *error: Any) -> None:
-        self._source.__exit__(*error)
 
 
 def read_component_archive(files: ArchiveFiles, location: str) -> ArchivedVersion:

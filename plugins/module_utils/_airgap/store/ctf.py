@@ -15,10 +15,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from ..model.digest import Digester, check_digest, digest_of, verified
+from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
-from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, pack
+from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack
 from .repository import Blocks, OpenSource, WritableRepository
 
 INDEX = "artifact-index.json"
@@ -74,7 +74,7 @@ class Ctf:
 
     def open_blob(self, digest: str, size: int = -1) -> Blocks:
         where = f"{self.location} {blob_name(digest)}"
-        return _VerifiedBlocks(self._files.open(blob_name(digest)), digest, size, where)
+        return VerifiedBlocks(self._files.open(blob_name(digest)), digest, size, where)
 
     def read_blob(self, digest: str, limit: int) -> bytes:
         return self._files.read(blob_name(digest), limit)
@@ -117,7 +117,7 @@ class Ctf:
         return self._writable().size(_spool_name(digest)) is not None
 
     def open_spooled(self, digest: str, size: int) -> Blocks:
-        return _VerifiedBlocks(self._writable().open(_spool_name(digest)), digest, size, _spool_name(digest))
+        return VerifiedBlocks(self._writable().open(_spool_name(digest)), digest, size, _spool_name(digest))
 
     def recall(self, name: str) -> Optional[ContentDescriptor]:
         """The blob that was added under this name, if it is there."""
@@ -281,19 +281,6 @@ class _Layers(ArchiveFiles):
     def close(self) -> None:
         for layer in self._layers:
             layer.close()
-
-
-class _VerifiedBlocks:
-    """Blocks of a file whose digest is checked while they pass."""
-
-    def __init__(self, source: BlockSource, digest: str, size: int, where: str) -> None:
-        self._source, self._promise = source, (digest, size, where)
-
-    def __enter__(self) -> Iterator[bytes]:
-        return verified(self._source.__enter__(), *self._promise)
-
-    def __exit__(self, *error: Any) -> None:
-        self._source.__exit__(*error)
 
 
 class _Bytes:

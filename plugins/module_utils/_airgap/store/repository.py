@@ -80,6 +80,11 @@ class ArtifactTree:
         return [blob for blob in found.values() if blob.digest not in self.elsewhere]
 
 
+def blob_source(repository: ArtifactRepository, digest: str, size: int) -> OpenSource:
+    """A source that opens one blob of a repository, as often as it is asked to."""
+    return lambda: repository.open_blob(digest, size)
+
+
 def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTree:
     """Read the manifest that `reference` (tag or digest) names and all below it.
 

@@ -148,6 +148,11 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
         raise InvalidContent(f"{where}: not a readable tar archive (headers of headers without end).") from None
 
 
+def read_files(blocks: Iterable[bytes], where: str, limits: Limits) -> Dict[str, bytes]:
+    """The regular files of a tar in memory, path -> content. Raises InvalidContent, see tar_entries."""
+    return {entry.name: b"".join(entry.blocks()) for entry in tar_entries(blocks, where, limits) if not entry.is_folder}
+
+
 def safe_name(name: str, where: str) -> str:
     """The entry's path below the root, `.` for the root itself. Raises InvalidContent for names that leave it."""
     parts = name.split("/")
@@ -204,6 +209,23 @@ def gzip_stored(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 def is_gzip(head: bytes) -> bool:
     return head[:2] == b"\x1f\x8b"
+
+
+@contextmanager
+def file_beside(path: str) -> Iterator[str]:
+    """The name of a temporary file beside `path`, with the rights of a new file, gone at the end unless it was renamed."""
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(handle, 0o666 & ~mask)
+    os.close(handle)
+    try:
+        yield temporary
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
 
 
 @contextmanager

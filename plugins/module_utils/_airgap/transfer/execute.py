@@ -20,7 +20,7 @@ from ..sources.content import spooled, stated_digest
 from ..store.artifact_set import ArtifactSet
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, LocalLayer, write_component_version
-from ..store.repository import ArtifactRepository, OpenSource, read_artifact
+from ..store.repository import ArtifactRepository, OpenSource, blob_source, read_artifact
 from .archive import ArchiveWriter
 from .outcome import BlobCounts, Landed
 from .plan import ElementPlan, Plan, VersionPlan
@@ -262,7 +262,7 @@ def _blob_jobs(plans: Sequence[ElementPlan]) -> List[BlobJob]:
         for blob in facts.tree.blobs:
             job = jobs.get(blob.digest)
             if job is None:
-                source = _opener(repository, blob.digest, blob.size)
+                source = blob_source(repository, blob.digest, blob.size)
                 jobs[blob.digest] = BlobJob(blob.digest, blob.size, source, repository, [facts.place.path])
             elif facts.place.path not in job.paths:
                 job.paths.append(facts.place.path)
@@ -274,10 +274,6 @@ def _by_artifact(plans: Sequence[ElementPlan]) -> List[List[ElementPlan]]:
     for plan in plans:
         groups.setdefault((plan.facts.place.path, plan.facts.digest), []).append(plan)
     return list(groups.values())
-
-
-def _opener(repository: ArtifactRepository, digest: str, size: int) -> OpenSource:
-    return lambda: repository.open_blob(digest, size)
 
 
 def _local_access(content: BlobContent, hint: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from ..sources.content import ContentFinder, stated_digest
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
-from ..store.repository import ArtifactRepository, ArtifactTree, read_artifact
+from ..store.repository import ArtifactRepository, ArtifactTree, blob_source, read_artifact
 from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_digest
 from .options import BLOBS, MANIFESTS, TransferOptions
 from .plan import ElementFacts, TargetFacts, VersionFacts, tag_conflicts
@@ -190,7 +190,7 @@ class Survey:
         except NotFound:
             return False
         blobs = [
-            BlobContent(blob.media_type, blob.digest, blob.size, _opener(repository, blob.digest, blob.size), repository)
+            BlobContent(blob.media_type, blob.digest, blob.size, blob_source(repository, blob.digest, blob.size), repository)
             for blob in tree.blobs
         ]
         return all(self._blob_there(blob, self._options.check) for blob in blobs)
@@ -276,10 +276,6 @@ class Survey:
                 if place is not None and kind:
                     found.append((place.path, place.tag, digest))
         return found
-
-
-def _opener(repository: ArtifactRepository, digest: str, size: int) -> Callable[[], Any]:
-    return lambda: repository.open_blob(digest, size)
 
 
 def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
