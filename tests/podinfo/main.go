@@ -27,6 +27,9 @@ var (
 	greeting = "hello"
 )
 
+// Not from the environment: where a Service is called podinfo, Kubernetes sets PODINFO_PORT, to an address.
+const port = "9898"
+
 const (
 	timeLimit = 10 * time.Second
 	sizeLimit = 64 << 10
@@ -37,7 +40,6 @@ type response struct {
 }
 
 func main() {
-	port := valueOr("PODINFO_PORT", "9898")
 	listener, err := net.Listen("tcp", ":"+port)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
