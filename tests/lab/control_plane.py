@@ -79,6 +79,8 @@ class ControlPlane:
             f"--service-account-signing-key-file={service_key}",
             f"--service-cluster-ip-range={_SERVICE_NETWORK}",
             "--allow-privileged=true",
+            f"--audit-policy-file={self._audit_policy()}",
+            f"--audit-log-path={self.logs / 'audit.log'}",
         )
 
     def controller_manager(self) -> Process:
@@ -150,6 +152,15 @@ class ControlPlane:
             "current-context": "lab",
         }
         file.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+        return file
+
+    def _audit_policy(self) -> Path:
+        """Of every change: who asked for it, and for what, without the content."""
+        verbs = ["create", "update", "patch", "delete", "deletecollection"]
+        file = self.folder / "audit-policy.yaml"
+        policy: dict[str, object] = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+        policy["rules"] = [{"level": "Metadata", "verbs": verbs}, {"level": "None"}]
+        file.write_text(yaml.safe_dump(policy), encoding="utf-8")
         return file
 
     def _private_file(self, name: str) -> Path:

@@ -27,18 +27,22 @@ REPOSITORY = "estate.git"
 
 
 def git_server(folder: Path, port: int, account: Account, log: Path) -> Process:
-    """The server, with one repository that has a first, empty commit on the branch main."""
-    repository = folder / REPOSITORY
-    run(["git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(repository)])
-    run(["git", "-C", str(repository), "config", "http.receivepack", "true"])
-    author = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _PERSON.items()}
-    tree = run(["git", "-C", str(repository), "mktree"], "").strip()
-    commit = run(["git", "-C", str(repository), "commit-tree", "-m", "Begin", tree], environment=author).strip()
-    run(["git", "-C", str(repository), "update-ref", "refs/heads/main", commit])
+    """The server of all repositories in the folder, with a first one."""
+    make_repository(folder / REPOSITORY)
     secrets = {"LAB_GIT_USER": account.user, "LAB_GIT_PASSWORD": account.password}
     source = {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", __name__, str(folder), str(port)]
     return Process("git", command, log, partial(listening, port), {**secrets, **source})
+
+
+def make_repository(folder: Path) -> None:
+    """A bare repository that may be pushed to over HTTP, with a first, empty commit on the branch main."""
+    run(["git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(folder)])
+    run(["git", "-C", str(folder), "config", "http.receivepack", "true"])
+    author = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _PERSON.items()}
+    tree = run(["git", "-C", str(folder), "mktree"], "").strip()
+    commit = run(["git", "-C", str(folder), "commit-tree", "-m", "Begin", tree], environment=author).strip()
+    run(["git", "-C", str(folder), "update-ref", "refs/heads/main", commit])
 
 
 _PERSON = {"NAME": "lab", "EMAIL": "lab@git.test"}

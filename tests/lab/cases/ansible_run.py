@@ -1,0 +1,147 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of ansible-playbook at -vvvv: what the tasks did, what was printed, and that no secret was seen anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .secrecy import Arguments, Secrets
+
+_HERE = Path(__file__).parent
+_TIME_LIMIT = 420
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task did on a host. state: ok, changed, failed, ignored or skipped."""
+
+    name: str
+    state: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended."""
+
+    status: int
+    output: str
+    tasks: list[Task]
+
+    def named(self, name: str) -> list[Task]:
+        """The results of the tasks of that name, without the skipped ones."""
+        return [task for task in self.tasks if task.name.endswith(name) and task.state != "skipped"]
+
+    def states(self, state: str) -> list[str]:
+        """The names of the tasks that ended so."""
+        return [task.name for task in self.tasks if task.state == state]
+
+    @property
+    def failure(self) -> str:
+        """What the failed tasks say."""
+        return "\n".join(_message(task.result) for task in self.tasks if task.state == "failed")
+
+    def must_succeed(self) -> "Run":
+        assert self.status == 0, f"exit status {self.status}: {self.failure or self.output[-3000:]}"
+        return self
+
+    def must_fail(self) -> "Run":
+        assert self.status == 2 and self.failure, f"exit status {self.status}, where a failed task was expected"
+        return self
+
+    def must_change_nothing(self) -> "Run":
+        assert self.must_succeed().states("changed") == []
+        return self
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    message = result.get("msg", "")
+    lines = message if isinstance(message, list) else [str(message)]
+    return "\n".join([*lines, *(_message(each) for each in result.get("results", []) if each.get("failed"))])
+
+
+class Ansible:
+    """Runs playbooks of the collection as a user would, each with a home and temporary files of its own."""
+
+    def __init__(self, folder: Path, logs: Path, secrets: Secrets) -> None:
+        self.folder, self.logs, self.secrets = folder, logs, secrets
+        self._number = 0
+        logs.mkdir(exist_ok=True)
+
+    def playbook(
+        self,
+        playbook: str,
+        variables: Mapping[str, Any],
+        *options: str,
+        at: tuple[str, str] = ("", ""),
+        inventory: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Run:
+        """One run. at: the name of a task, and a shell command that is run when that task is about to begin."""
+        self._number += 1
+        folder = self.folder / f"run-{self._number:03}"
+        (folder / "tmp").mkdir(parents=True)
+        values = folder / "variables.json"
+        values.touch(mode=0o600)
+        values.write_text(json.dumps(variables), encoding="utf-8")
+        where = ["--inventory", inventory] if inventory else []
+        command = ["ansible-playbook", "-vvvv", *where, "--extra-vars", f"@{values}", *options, playbook]
+        given = {**self._environment(folder), "LAB_AT_TASK": at[0], "LAB_AT_COMMAND": at[1], **(environment or {})}
+        log = self.logs / f"{self._number:03}-{playbook.rpartition('.')[2] if '/' not in playbook else Path(playbook).stem}.log"
+        with Arguments(self.secrets) as arguments, log.open("wb") as stream:
+            done = subprocess.run(
+                command, stdout=stream, stderr=subprocess.STDOUT, env=given, check=False, timeout=_TIME_LIMIT
+            )
+        values.unlink()
+        self._nothing_shown(folder, log, arguments)
+        tasks = _tasks(folder / "record.json")
+        shutil.rmtree(folder)
+        return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"), tasks)
+
+    def module(self, name: str, arguments: Mapping[str, Any]) -> Run:
+        """One module, as a playbook of one task."""
+        file = self.folder / f"{name}.yml"
+        task = {"name": name, f"ocm.airgap.{name}": arguments}
+        python = {"ansible_python_interpreter": sys.executable}
+        play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": python, "tasks": [task]}
+        file.touch(mode=0o600)
+        file.write_text(json.dumps([play]), encoding="utf-8")
+        return self.playbook(str(file), {})
+
+    def _environment(self, folder: Path) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if "PASSWORD" not in name},
+            "ANSIBLE_CALLBACKS_ENABLED": "lab_recorder",
+            "ANSIBLE_CALLBACK_PLUGINS": str(_HERE / "callback_plugins"),
+            "ANSIBLE_HOME": str(folder / "home"),
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            "HOME": str(folder),
+            "TMPDIR": str(folder / "tmp"),
+            "LAB_RECORD": str(folder / "record.json"),
+        }
+
+    def _nothing_shown(self, folder: Path, log: Path, arguments: Arguments) -> None:
+        assert arguments.seen > 0
+        assert not arguments.found, f"a secret was an argument of {sorted(arguments.found)}"
+        assert not self.secrets.found_in(log.read_bytes()), f"a secret was printed, see {log}"
+        assert not self.secrets.files_with(folder), f"a secret was left in {self.secrets.files_with(folder)}"
+
+
+def _tasks(record: Path) -> list[Task]:
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    return [Task(each["task"], each["state"], each["result"]) for each in map(json.loads, lines)]

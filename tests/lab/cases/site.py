@@ -1,0 +1,86 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Sites: what one story delivers to the cluster, apart from all others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .ansible_run import Ansible, Run
+from .estate import Cluster, GitRepository, Lab, pull_secret
+
+PODINFO = "example.org/podinfo"
+
+
+class Site:
+    """One Git repository, one prefix in the private registry, one namespace, one GitRepository and Kustomization."""
+
+    def __init__(self, lab: Lab, ansible: Ansible, folder: Path, name: str) -> None:
+        self.lab, self.ansible, self.folder, self.name = lab, ansible, folder, name
+        self.repository = GitRepository(lab, folder, name)
+        self.source = ""
+        self.target = f"{lab.private}/{name}"
+        self.namespace = name
+
+    def variables(self, **more: Any) -> dict[str, Any]:
+        """The variables of the playbooks, without the prefix ocm_airgap_. None takes one out."""
+        values: dict[str, Any] = {
+            "source": self.source,
+            "target": self.target,
+            "component": PODINFO,
+            "version": "6.3.5",
+            "delivery": "rendered",
+            "target_namespace": self.namespace,
+            "registries": [self.lab.push.at(self.lab.private)],
+            "pull_registries": [self.lab.pull.at(self.lab.private)],
+            "git_url": self.repository.url,
+            "git_username": self.lab.git.user,
+            "git_password": self.lab.git.password,
+            "flux_source": self.name,
+            "flux_kustomization": self.name,
+            "interval": "5s",
+            "wait_timeout": 120,
+            "name": f"{self.name}-podinfo",
+            **more,
+        }
+        return {f"ocm_airgap_{name}": value for name, value in values.items() if value is not None}
+
+    def deliver(self, *options: str, at: tuple[str, str] = ("", ""), **more: Any) -> Run:
+        """One run of the playbook site."""
+        return self.ansible.playbook("ocm.airgap.site", self.variables(**more), *options, at=at)
+
+    def image(self, version: str) -> str:
+        """The image of podinfo that the transfer has put into the private registry, as a node names it."""
+        found = self.ansible.module(
+            "ocm_component_info",
+            {
+                "repository": self.target,
+                "component": PODINFO,
+                "version": version,
+                "resource": "image",
+                "registries": [self.lab.pull.at(self.lab.private)],
+            },
+        ).must_succeed()
+        (resource,) = found.tasks[-1].result["component_versions"][0]["resources"]
+        name, _tag, digest = resource["access"]["imageReference"].rpartition("@")
+        return f"{name.rpartition(':')[0]}@{digest}"
+
+    def give_the_controller_its_account(self, cluster: Cluster) -> None:
+        """What step 3 of the guide makes: a Secret and a ServiceAccount in the controller's namespace."""
+        cluster.apply(
+            pull_secret("guide", "ocm-system", self.lab.private, self.lab.pull),
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": "air-gapped-ops", "namespace": "ocm-system"},
+                "imagePullSecrets": [{"name": "guide"}],
+            },
+        )
+
+    def close(self, cluster: Cluster) -> None:
+        """Ends what Flux does for it, so that it does not use the machine while others are tested."""
+        for kind in ("kustomizations.kustomize.toolkit.fluxcd.io", "gitrepositories.source.toolkit.fluxcd.io"):
+            cluster.kubectl("delete", kind, self.name, "--namespace=flux-system", "--ignore-not-found", "--wait=false")
