@@ -116,3 +116,11 @@ def test_the_versions_of_the_requirements_agree():
     modules = lines("requirements.txt")
     for name in ("meta/ee-requirements.txt", "tests/unit/requirements.txt", "tests/integration/requirements.txt"):
         assert lines(name)[: len(modules)] == modules, name
+
+
+def test_every_variable_of_the_playbooks_is_documented():
+    files = [path for path in (ROOT / "playbooks").rglob("*.yml") if "files" not in path.parts]
+    used = {name for path in files for name in re.findall(r"\bocm_airgap_\w+", path.read_text(encoding="utf-8"))}
+    guides = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "docsite" / "rst").glob("*.rst"))
+    assert used
+    assert sorted(name for name in used - {"ocm_airgap_demo_folder"} if f"``{name}``" not in guides) == []

@@ -68,7 +68,9 @@ class Run:
 def _message(result: Mapping[str, Any]) -> str:
     message = result.get("msg", "")
     lines = message if isinstance(message, list) else [str(message)]
-    return "\n".join([*lines, *(_message(each) for each in result.get("results", []) if each.get("failed"))])
+    # A failed item of a loop is told by its exception alone.
+    items = [each for each in result.get("results", []) if each.get("failed") or "exception" in each]
+    return "\n".join([*lines, *map(_message, items)])
 
 
 class Ansible:
@@ -77,7 +79,7 @@ class Ansible:
     def __init__(self, folder: Path, logs: Path, secrets: Secrets) -> None:
         self.folder, self.logs, self.secrets = folder, logs, secrets
         self._number = 0
-        logs.mkdir(exist_ok=True)
+        logs.mkdir(parents=True, exist_ok=True)
 
     def playbook(
         self,
@@ -136,7 +138,7 @@ class Ansible:
         }
 
     def _nothing_shown(self, folder: Path, log: Path, arguments: Arguments) -> None:
-        assert arguments.seen > 0
+        assert len(arguments.looks) > 5, "the processes of the run were not looked at"
         assert not arguments.found, f"a secret was an argument of {sorted(arguments.found)}"
         assert not self.secrets.found_in(log.read_bytes()), f"a secret was printed, see {log}"
         assert not self.secrets.files_with(folder), f"a secret was left in {self.secrets.files_with(folder)}"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,16 +21,26 @@ from .site import PODINFO, Site
 _failed: set[str] = set()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: switches off or breaks what other cases need, so it runs by itself")
+
+
+def _story(item: pytest.Item) -> str:
+    """The file, the class and the delivery of a test: what is done in order, in one site."""
+    delivery = item.callspec.params.get("delivery", "") if hasattr(item, "callspec") else ""
+    return f"{item.parent.nodeid if item.parent else ''} {delivery}".strip()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """The tests of a class are the steps of one story: what follows a failed step cannot be judged."""
     report = (yield).get_result()
     if report.failed and isinstance(item, pytest.Function) and item.cls:
-        _failed.add(item.nodeid.rpartition("::")[0])
+        _failed.add(_story(item))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.nodeid.rpartition("::")[0] in _failed:
+    if _story(item) in _failed:
         pytest.skip("a step before this one has failed")
 
 
@@ -55,7 +66,8 @@ def secrets(lab: Lab) -> Secrets:
 
 @pytest.fixture(scope="session")
 def ansible(lab: Lab, secrets: Secrets, tmp_path_factory: pytest.TempPathFactory) -> Ansible:
-    return Ansible(tmp_path_factory.mktemp("ansible"), lab.logs / "runs", secrets)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return Ansible(tmp_path_factory.mktemp("ansible"), lab.logs / "runs" / worker, secrets)
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +80,16 @@ def podinfo(lab: Lab, ansible: Ansible) -> str:
 
 
 @pytest.fixture(scope="class")
+def delivery(request: pytest.FixtureRequest) -> str:
+    """How the class delivers. One that can do both is parametrized, indirectly, with deliveries()."""
+    found: str = getattr(request, "param", "rendered")
+    return found
+
+
+@pytest.fixture(scope="class")
 def site(
     request: pytest.FixtureRequest,
+    delivery: str,
     lab: Lab,
     cluster: Cluster,
     ansible: Ansible,
@@ -77,8 +97,9 @@ def site(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     """A site for the class: a Git repository, a namespace and Flux objects that nobody else uses."""
-    name = re.sub("[^a-z0-9]+", "-", request.node.name.replace("Test", "").lower())
-    made = Site(lab, ansible, tmp_path_factory.mktemp(name), name)
+    story = request.node.name.replace("Test", "").lower()
+    name = re.sub("[^a-z0-9]+", "-", f"{story} {'' if delivery == 'rendered' else delivery}".strip())
+    made = Site(lab, ansible, tmp_path_factory.mktemp(name), name, delivery)
     made.source = podinfo
     yield made
     assert not ansible.secrets.found_in(made.repository.everything()), "a secret is in Git"

@@ -15,6 +15,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 _INTERVAL = 0.02
+_LOOKS = 50  # a process becomes another program soon after it has begun, or not at all
 
 
 class Secrets:
@@ -54,7 +55,7 @@ class Arguments:
 
     def __init__(self, secrets: Secrets) -> None:
         self.found: set[str] = set()
-        self.seen = 0
+        self.looks: dict[str, int] = {}
         self._secrets = secrets
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -72,10 +73,14 @@ class Arguments:
     def _watch(self) -> None:
         while not self._end.wait(_INTERVAL):
             for name in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    command = Path("/proc", name, "cmdline").read_bytes()
-                except OSError:  # it has ended
-                    continue
-                self.seen += 1
-                if self._secrets.found_in(command):
-                    self.found.add(command.split(b"\0")[0].decode(errors="replace"))
+                self.looks[name] = self.looks.get(name, 0) + 1
+                if self.looks[name] <= _LOOKS:
+                    self._look(name)
+
+    def _look(self, name: str) -> None:
+        try:
+            command = Path("/proc", name, "cmdline").read_bytes()
+        except OSError:  # it has ended
+            return
+        if self._secrets.found_in(command):
+            self.found.add(command.split(b"\0")[0].decode(errors="replace"))

@@ -15,13 +15,32 @@ from .estate import Cluster, GitRepository, Lab, pull_secret
 PODINFO = "example.org/podinfo"
 
 
+class Watch:
+    """What changes at a site from now on."""
+
+    def __init__(self, site: "Site") -> None:
+        self._site, self._commits = site, site.repository.commits()
+        self._registry, self._audit = site.lab.log("private"), site.lab.log("audit")
+
+    def requests(self) -> list[str]:
+        """Those that the collection sent to the private registry."""
+        return [request for request in self._registry.requests() if f"/v2/{self._site.name}/" in request]
+
+    def changes(self) -> list[str]:
+        """What the collection wrote: to the registry, to the API server, to Git."""
+        registry = [request for request in self._registry.writes() if f"/v2/{self._site.name}/" in request]
+        cluster = [change for change in self._audit.changes() if self._site.name in change]
+        commits = self._site.repository.commits() - self._commits
+        return registry + cluster + commits * ["a commit"]
+
+
 class Site:
     """One Git repository, one prefix in the private registry, one namespace, one GitRepository and Kustomization."""
 
-    def __init__(self, lab: Lab, ansible: Ansible, folder: Path, name: str) -> None:
+    def __init__(self, lab: Lab, ansible: Ansible, folder: Path, name: str, delivery: str = "rendered") -> None:
         self.lab, self.ansible, self.folder, self.name = lab, ansible, folder, name
         self.repository = GitRepository(lab, folder, name)
-        self.source = ""
+        self.source, self.delivery = "", delivery
         self.target = f"{lab.private}/{name}"
         self.namespace = name
 
@@ -32,7 +51,7 @@ class Site:
             "target": self.target,
             "component": PODINFO,
             "version": "6.3.5",
-            "delivery": "rendered",
+            "delivery": self.delivery,
             "target_namespace": self.namespace,
             "registries": [self.lab.push.at(self.lab.private)],
             "pull_registries": [self.lab.pull.at(self.lab.private)],
@@ -41,6 +60,8 @@ class Site:
             "git_password": self.lab.git.password,
             "flux_source": self.name,
             "flux_kustomization": self.name,
+            "pull_secret": f"{self.name}-pull",
+            "service_account": f"{self.name}-ops",
             "interval": "5s",
             "wait_timeout": 120,
             "name": f"{self.name}-podinfo",
@@ -71,14 +92,17 @@ class Site:
     def give_the_controller_its_account(self, cluster: Cluster) -> None:
         """What step 3 of the guide makes: a Secret and a ServiceAccount in the controller's namespace."""
         cluster.apply(
-            pull_secret("guide", "ocm-system", self.lab.private, self.lab.pull),
+            pull_secret(f"{self.name}-guide", "ocm-system", self.lab.private, self.lab.pull),
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": {"name": "air-gapped-ops", "namespace": "ocm-system"},
-                "imagePullSecrets": [{"name": "guide"}],
+                "metadata": {"name": f"{self.name}-ops", "namespace": "ocm-system"},
+                "imagePullSecrets": [{"name": f"{self.name}-guide"}],
             },
         )
+
+    def watch(self) -> Watch:
+        return Watch(self)
 
     def close(self, cluster: Cluster) -> None:
         """Ends what Flux does for it, so that it does not use the machine while others are tested."""
