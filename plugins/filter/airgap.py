@@ -14,6 +14,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate i
     commits_of,
     read_components,
     transfers_of,
+    with_references as complete_references,
     with_versions as complete_versions,
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.git import GitLocation
@@ -45,6 +46,10 @@ def components(entries: Any, defaults: Optional[Mapping[str, Any]] = None) -> Li
 
 def with_versions(entries: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     return _told(complete_versions, entries, found)
+
+
+def with_references(entries: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    return _told(complete_references, entries, moves)
 
 
 def transfers(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -113,5 +118,6 @@ class FilterModule:
             pull_secret=pull_secret,
             pull_secret_rest=pull_secret_rest,
             transfers=transfers,
+            with_references=with_references,
             with_versions=with_versions,
         )

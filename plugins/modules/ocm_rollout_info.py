@@ -13,7 +13,8 @@ version_added: 1.0.0
 description:
   - Reads the whole chain from a ComponentVersion over Resource, Localization, Configuration and FluxDeployer, over Flux's
     OCIRepository and Kustomization or HelmRelease, to the workloads and their pods, and says what is ready.
-  - Where manifests were rendered before they came to Git, the chain begins with the Kustomization or HelmRelease and its source.
+  - Where manifests were rendered before they came to Git, the chain begins with the Kustomization or HelmRelease and
+    its source; where they were applied without Flux, with the workloads.
   - Ready means more than the condition of that name. The status has to be about the present generation and version, the
     content has to come from the repository that is asked for, and the pods have to run.
   - What is not ready is explained, with what to do about it.
@@ -43,6 +44,11 @@ options:
     type: str
   version:
     description: The exact version that the ComponentVersion has to have reached to be ready.
+    type: str
+  target_namespace:
+    description:
+      - The namespace of workloads that were applied without Flux. Their label C(ocm.airgap/delivery) is O(name).
+      - The default is O(namespace).
     type: str
   target:
     description:
@@ -107,6 +113,11 @@ chain:
       sample: podinfo
     ready:
       description: Whether it is ready.
+      type: bool
+    given_up:
+      description:
+        - Whether ocm-controller has stopped looking at it, also when what it needs is there by now.
+        - Setting C(spec.suspend) to true and back to false makes it look again.
       type: bool
     reason:
       description:
@@ -225,6 +236,7 @@ def main() -> None:
         name=dict(type="str"),
         component=dict(type="str"),
         version=dict(type="str"),
+        target_namespace=dict(type="str"),
         target=dict(type="str"),
         wait_timeout=dict(type="int", default=0),
         try_images=dict(type="bool", default=True),

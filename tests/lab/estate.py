@@ -36,7 +36,7 @@ class Estate:
         self.push = Account("pusher", secrets.token_urlsafe(18))
         self.pull = Account("puller", secrets.token_urlsafe(18), pull_only=True)
         self.git = Account("gitops", secrets.token_urlsafe(18))
-        self.controller = None if bare else ocm_controller.find_binary()
+        self.controller = ocm_controller.find_binary()
         self.authority = Authority(self.data / "certificates")
         self.control_plane = ControlPlane(parts.binaries, self.data / "kubernetes", self.logs, self.authority)
         self.node = Node(parts.packages, parts.binaries, self.data / "node", self.logs)
@@ -94,6 +94,7 @@ class Estate:
             "LAB_BINARIES": str(self.parts.binaries),
             "LAB_CA": str(self.authority.certificate),
             "LAB_CERTIFICATES": str(self.authority.folder),
+            "LAB_FLUX_DEFINITIONS": str(self.parts.definitions),
             "LAB_FOLDER": str(self.folder),
             "LAB_GIT_FOLDER": str(self.data / "git" / REPOSITORY),
             "LAB_GIT_PASSWORD": self.git.password,
@@ -102,6 +103,7 @@ class Estate:
             "LAB_LOGS": str(self.logs),
             "LAB_NODE": NODE,
             "LAB_OCM_CONTROLLER": str(self.controller or ""),
+            "LAB_OCM_CONTROLLER_DEFINITIONS": str(ocm_controller.definitions().resolve()),
             "LAB_PRIVATE": ":".join(map(str, PRIVATE)),
             "LAB_PRIVATE_FOLDER": str(self.data / "private"),
             "LAB_PUBLIC": ":".join(map(str, PUBLIC)),

@@ -108,6 +108,7 @@ class Ansible:
         values.unlink()
         self._nothing_shown(folder, log, arguments)
         tasks = _tasks(folder / "record.json")
+        assert not at[0] or any(task.name.endswith(at[0]) for task in tasks), f"no task is called {at[0]!r}, see {log}"
         shutil.rmtree(folder)
         return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"), tasks)
 

@@ -63,6 +63,11 @@ class Lab:
             for name in reversed(names):
                 service.ask("start", name)
 
+    @staticmethod
+    def switch(action: str, name: str) -> None:
+        """Starts, stops or restarts one server; starting one that runs does nothing."""
+        service.ask(action, name)
+
     def log(self, name: str) -> "Log":
         """What the server writes into its log from now on."""
         return Log(self.logs / f"{name}.log")
@@ -138,9 +143,12 @@ class Cluster:
         return [pod for pod in self.list("pods", namespace) if "deletionTimestamp" not in pod["metadata"]]
 
     def images(self, namespace: str) -> list[str]:
-        """The images of the pods' containers, as their nodes pulled them."""
+        """The images of the running pods' containers: name@digest, the pod's name for it and the digest that runs.
+
+        The name in a container's status may be that of another site: the node knows one image by several.
+        """
         pods = [pod for pod in self.pods(namespace) if pod["status"]["phase"] == "Running"]
-        return sorted(status["imageID"] for pod in pods for status in pod["status"]["containerStatuses"])
+        return sorted(image for pod in pods for image in _images_of(pod))
 
     def waiting(self, namespace: str) -> set[str]:
         """Why the containers of the pods wait."""
@@ -199,6 +207,12 @@ def until(condition: Callable[[], Any], seconds: float = 60, what: str = "") -> 
             raise AssertionError(f"not within {seconds:.0f} s: {what or condition}")
         time.sleep(0.5)
     return answer
+
+
+def _images_of(pod: dict[str, Any]) -> list[str]:
+    digests = {status["name"]: status["imageID"].rpartition("@")[2] for status in pod["status"]["containerStatuses"]}
+    stated = {container["name"]: container["image"].partition("@")[0] for container in pod["spec"]["containers"]}
+    return [f"{re.sub(':[^:/]+$', '', image)}@{digests[name]}" for name, image in stated.items()]
 
 
 def pull_secret(name: str, namespace: str, host: str, account: Account) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 Controller delivery: ComponentVersion, Resource, Localization and Configuration (by their source references),
 FluxDeployer, OCIRepository, Kustomization or HelmRelease, workloads, pods. Rendered delivery: GitRepository,
-Kustomization or HelmRelease, workloads, pods.
+Kustomization or HelmRelease, workloads, pods. Applied without Flux: the workloads with the delivery's label, pods.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..model.errors import InvalidInput
+from ..model.labels import DELIVERY
 from .flux import applied_revision
 from .links import Chain, Link, Reference, Wanted, link_of, revision_of
 from .objects import (
@@ -167,8 +168,11 @@ class _Walk:
             if obj is not None:
                 self._flux(obj)
         if not self.links:
+            self._labelled(self._wanted.target_namespace or namespace, f"{DELIVERY}={name}")
+        if not self.links:
             what = f"component {self._wanted.component}" if self._wanted.component else f"name {name}"
-            message = f"There is no ComponentVersion, FluxDeployer, Kustomization or HelmRelease of the {what}."
+            kinds = "ComponentVersion, FluxDeployer, Kustomization, HelmRelease or workload"
+            message = f"There is no {kinds} of the {what}."
             self._missing(COMPONENT_VERSION, namespace, name, message)
 
     def parents(self) -> List[Link]:
@@ -292,6 +296,12 @@ class _Walk:
             if kind not in (POD, REPLICA_SET):
                 for obj in self._cluster.list(kind, namespace, selector):
                     self._workload(obj)
+
+    def _labelled(self, namespace: str, selector: str) -> None:
+        """Add the workloads that a label selects."""
+        for kind in WORKLOAD_KINDS:
+            for obj in self._cluster.list(kind, namespace, selector):
+                self._workload(obj)
 
     def _workload(self, workload: Object) -> None:
         link = link_of(workload)

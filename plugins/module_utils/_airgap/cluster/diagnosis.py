@@ -36,20 +36,10 @@ from .remedies import (
     cause_of,
     remedy_for,
 )
-from .status import Status, waits_for_input
+from .status import PULL_REASONS, Status, waits_for_input
 
 _THEN = "; the pod then starts by itself."
 _LOOK_AT_EVENTS = "Look at the pod's events; pullable tells whether its Secrets are enough for the image."
-_PULL_REASONS = frozenset(
-    (
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-    )
-)
 # What follows from something else that is not ready.
 _FOLLOWS = frozenset(
     (
@@ -188,7 +178,7 @@ def _input(link: Link, chain: Chain) -> Tuple[Finding, bool]:
 def _pod(link: Link, evidence: Evidence) -> Finding:
     status = link.status
     said = " ".join([status.message] + _new_events(status.message, evidence.events.get(link.title, ())))
-    if status.reason in _PULL_REASONS:
+    if status.reason in PULL_REASONS:
         return Finding(link.title, status.reason, said, _pull_remedy(link, said, evidence))
     remedy = remedy_for(Status(status.state, status.reason, said))
     if status.reason == "Superseded":

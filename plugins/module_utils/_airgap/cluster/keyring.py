@@ -14,9 +14,12 @@ import binascii
 import fnmatch
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
+from ..model.errors import InvalidInput
+from ..model.pull_secrets import pull_secrets_of
 from ..model.reference import DOCKER_HUB, DOCKER_HUB_ALIASES, ImageReference
+from ..oci.authfile import Credentials, read_entry
 from .objects import Object, mapping, name_of, text
 
 _FORMS = {
@@ -77,9 +80,9 @@ def _entries(secret: Object) -> List[PullEntry]:
         raise ValueError("has no entry for any registry")
     found, unusable = [], []
     for key, entry in auths.items():
-        username, password = _login(entry)
-        if username or password:
-            found.append(PullEntry(name_of(secret), _canonical_key(str(key)), username, password))
+        login = _login(entry, str(key))
+        if login.username or login.password:
+            found.append(PullEntry(name_of(secret), _canonical_key(str(key)), login.username, login.password))
         else:
             unusable.append(str(key))
     if unusable and not found:
@@ -99,16 +102,12 @@ def _json(raw: str) -> Mapping[str, Any]:
     return content
 
 
-def _login(entry: Any) -> Tuple[str, str]:
-    username, password, auth = text(entry, "username"), text(entry, "password"), text(entry, "auth")
-    if not auth:
-        return username, password
+def _login(entry: Any, key: str) -> Credentials:
+    """A kubelet that cannot read one entry reads none, and pulls nothing with any Secret of the pod."""
     try:
-        decoded = base64.b64decode(auth, validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return username, password
-    username, _colon, password = decoded.partition(":")
-    return username, password
+        return read_entry(entry or {}, f"{key!r} in auths")
+    except InvalidInput as error:
+        raise ValueError(f"cannot be read: {error.message.rstrip('.')}") from None
 
 
 def _canonical_key(key: str) -> str:
@@ -136,6 +135,4 @@ def _matches(key: str, image: ImageReference) -> bool:
 
 def secret_names(pod_spec: Mapping[str, Any]) -> Tuple[str, ...]:
     """The names of the pull secrets in a pod's spec, each once, in its order."""
-    entries: Sequence[Any] = pod_spec.get("imagePullSecrets") or ()
-    names: Dict[str, None] = dict.fromkeys(text(entry, "name") for entry in entries)
-    return tuple(name for name in names if name)
+    return tuple(pull_secrets_of(pod_spec))

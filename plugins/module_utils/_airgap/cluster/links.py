@@ -27,7 +27,7 @@ from .objects import (
     text,
     title,
 )
-from .status import Status, status_of
+from .status import Status, given_up, status_of
 
 _REVISION = "deployment.kubernetes.io/revision"
 # Kind, namespace and name.
@@ -36,12 +36,16 @@ Reference = Tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which chain: its namespace and name or component. version: the exact version it is to be at, or ""."""
+    """Which chain: its namespace and name or component. version: the exact version it is to be at, or "".
+
+    target_namespace: where workloads lie that were applied without Flux; "" for the same namespace.
+    """
 
     namespace: str
     name: str = ""
     component: str = ""
     version: str = ""
+    target_namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Link:
             namespace=self.namespace,
             name=self.name,
             ready=self.status.ready,
+            given_up=given_up(self.status),
             reason=self.status.reason,
             message=self.status.message,
             revision=self.revision or None,

@@ -92,20 +92,23 @@ class PullTrial:
         return replace(base, secret=entry.secret, reason=NOT_FOUND, message=message)
 
     def _head(self, image: ImageReference, entry: PullEntry) -> bool:
-        registries = self._connect(self._options_for(image, entry))
-        try:
-            repository = registries.repository(image.host, image.repository, image.plain_http)
-            return repository.head_manifest(image.locator) is not None
-        finally:
-            registries.close()
-
-    def _options_for(self, image: ImageReference, entry: PullEntry) -> ConnectionOptions:
-        """An entry for exactly this repository keeps the machine's own accounts and auth file out."""
         own = self._options.entry_for(image.host, image.repository) or RegistrySettings(image.host)
-        settings = replace(
-            own, path=image.repository, username=entry.username, password=entry.password, token="", mirror=""
-        )
-        return replace(self._options, registries=(settings,), auth_file="")
+        account = replace(own, username=entry.username, password=entry.password, token="")
+        return is_there(image, account, self._options, self._connect)
+
+
+def is_there(image: ImageReference, account: RegistrySettings, options: ConnectionOptions, connect: Connect) -> bool:
+    """Ask for an image's manifest with one account alone, as a kubelet would; one without a login is anonymous.
+
+    account: an entry that fits the image. Others of the options, mirrors and the auth file of this machine stay out.
+    Raises AuthError when the registry refuses the account, another OcmError when it cannot be told.
+    """
+    registries = connect(replace(options, registries=(replace(account, mirror=""),), auth_file=""))
+    try:
+        repository = registries.repository(image.host, image.repository, image.plain_http)
+        return repository.head_manifest(image.locator) is not None
+    finally:
+        registries.close()
 
 
 def _refused(namespace: str, entry: PullEntry, image: ImageReference, status: int) -> str:

@@ -58,8 +58,8 @@ _REFUSED = re.compile(
     r"is invalid|Required value|Invalid value|Unsupported value|unknown field|no matches for kind", re.I
 )
 _LATER = ("PodInitializing", "ContainerCreating")
-# Waiting reasons of containers that do not pass without a change of the pod, a Secret, the registry or the node.
-FATAL_WAITING = frozenset(
+# Waiting reasons of containers whose image cannot be pulled.
+PULL_REASONS = frozenset(
     (
         "ErrImagePull",
         "ImagePullBackOff",
@@ -67,10 +67,10 @@ FATAL_WAITING = frozenset(
         "ErrImageNeverPull",
         "ImageInspectError",
         "RegistryUnavailable",
-        "SignatureValidationFailed",
-        "CreateContainerConfigError",
     )
 )
+# Those that do not pass without a change of the pod, a Secret, the registry or the node.
+FATAL_WAITING = PULL_REASONS | {"SignatureValidationFailed", "CreateContainerConfigError"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ class Status:
 def waits_for_input(status: Status) -> bool:
     """Whether a Localization or Configuration says that something it reads was not ready."""
     return bool(_INPUT_REASONS.match(status.reason))
+
+
+def given_up(status: Status) -> bool:
+    """Whether ocm-controller does not look at the object again by itself, whatever becomes of what it needs."""
+    return status.failed and (status.reason == "AuthenticatedContextCreationFailed" or waits_for_input(status))
 
 
 def status_of(obj: Object) -> Status:

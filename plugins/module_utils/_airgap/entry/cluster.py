@@ -41,6 +41,8 @@ _OPTION_NAMES = (
 )
 REQUEST_TIMEOUT = (10.0, 60.0)
 POLL_SECONDS = 2.0
+# An API server that is restarted is back within this time; one that has not answered until then is not waited for.
+CONTACT_SECONDS = 20.0
 _PASSING = (429, 500, 502, 503, 504)
 _SECRET_KEYS = ("token", "password", "client-key-data", "access-token", "refresh-token", "id-token", "client-secret")
 
@@ -153,10 +155,9 @@ def open_cluster(context: Context) -> LiveCluster:
     return LiveCluster(context.params)
 
 
-def mask(context: Context, secrets: Any) -> None:
+def mask(context: Context, secrets: Iterable[str]) -> None:
     """Mask secrets in all output. Short ones are left: they would be struck out of digests and names as well."""
-    # Context has no method for it yet.
-    context._module.no_log_values.update(secret for secret in secrets if len(secret) >= SHORT_SECRET)
+    context.mask(*(secret for secret in secrets if len(secret) >= SHORT_SECRET))
 
 
 def _secrets_of(value: Any) -> Iterator[str]:

@@ -38,7 +38,7 @@ from ..cluster.objects import (
 )
 from ..cluster.status import Status, status_of
 from ..model.errors import InvalidInput, NotFound, Refused
-from .cluster import Deadline, Lasting, LiveCluster, open_cluster
+from .cluster import CONTACT_SECONDS, Deadline, Lasting, LiveCluster, open_cluster
 from .module import Context, Failed
 
 # An ExternalArtifact is written by whoever makes it; nobody answers a request for it.
@@ -79,7 +79,7 @@ class _Run:
         self._cluster, self._deadline, self._check_mode = cluster, deadline, check_mode
         self._latest: Optional[Object] = None
         self._before = ""
-        self._in_contact = False
+        self._in_contact, self._contact = False, Deadline(CONTACT_SECONDS)
 
     def reconcile(self, kind: Kind, namespace: str, name: str, revision: str) -> Dict[str, Any]:
         obj = self._read(kind, namespace, name)
@@ -183,8 +183,8 @@ class _Run:
         return Failed(ClusterError(message, remedy_for(status)), self._state())
 
     def _pause(self, error: ClusterUnreachable) -> None:
-        """An API server that answered before may come back in time; one that never did is not waited for."""
-        if not self._in_contact or self._deadline.over or self._check_mode:
+        """An API server that answered before may come back in time; one that never did may just be starting."""
+        if self._deadline.over or self._check_mode or not self._in_contact and self._contact.over:
             raise Failed(error, self._state()) from None
         self._deadline.sleep()
 

@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..model.errors import OcmError
 from ..oci.client import Registries
-from ..oci.library import HAS_ORAS, ORAS_IMPORT_ERROR
+from ..oci.library import ORAS_IMPORT_ERROR
 from ..oci.settings import ConnectionOptions
 from ..store.yaml_text import YAML_IMPORT_ERROR
 
 SHORT_SECRET = 8
+_REGISTRY_LIBRARIES = (("oras", ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR))
 
 
 def registry_arguments() -> Dict[str, Any]:
@@ -51,7 +55,7 @@ def registry_arguments() -> Dict[str, Any]:
 
 
 class Context:
-    """What the logic of a module gets: its parameters, connections, and where warnings go."""
+    """What the logic of a module gets: its parameters, connections, programs, and where warnings go."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
@@ -60,15 +64,37 @@ class Context:
         self.wants_diff: bool = module._diff
         self._open: List[Registries] = []
 
-    def connect(self) -> Registries:
-        """Fresh connections with the module's options; closed at the end of the module."""
-        options = ConnectionOptions.from_params(self.params)
-        registries = Registries(options, self._module.no_log_values.add, run_program=self._run_program)
+    def connect(self, options: Optional[ConnectionOptions] = None) -> Registries:
+        """Fresh connections with the module's options, or with others; closed at the end of the module."""
+        options = options or ConnectionOptions.from_params(self.params)
+        registries = Registries(options, self.mask, run_program=self._run_program)
         self._open.append(registries)
         return registries
 
     def _run_program(self, command: List[str], text: str) -> Tuple[int, str, str]:
         return self._module.run_command(command, data=text, binary_data=True, handle_exceptions=False)
+
+    def mask(self, *secrets: str) -> None:
+        """Strike secrets out of all output of the module, wherever they occur."""
+        self._module.no_log_values.update(secrets)
+
+    def run(self, command: List[str], environment: Mapping[str, str], folder: str) -> Tuple[int, str, str]:
+        """Run a program in a folder; exit code, output, error output. environment: what is added to the module's.
+
+        Raises OSError when it cannot be started.
+        """
+        return self._module.run_command(
+            command, environ_update=dict(environment), cwd=folder, expand_user_and_vars=False, handle_exceptions=False
+        )
+
+    @contextmanager
+    def temporary_folder(self, prefix: str) -> Iterator[str]:
+        """A folder for as long as it is needed, in the module's own, which goes also when the module ends early."""
+        folder = tempfile.mkdtemp(prefix=prefix, dir=self._module.tmpdir)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def warn(self, text: str) -> None:
         self._module.warn(text)
@@ -106,11 +132,12 @@ def run_module(
 ) -> None:
     """Run a module: check libraries, call `logic`, hand its result to exit_json or its error to fail_json.
 
-    libraries: further (name, import error or None) that this module needs. rules: AnsibleModule's argument rules.
+    libraries: (name, import error or None) that this module needs. with_registries: it has the options of registries,
+    and needs the libraries for them as well. rules: AnsibleModule's argument rules.
     """
     options = dict(registry_arguments(), **arguments) if with_registries else arguments
     module = Module(argument_spec=options, supports_check_mode=True, **rules)
-    _require(module, [("oras", None if HAS_ORAS else ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR), *libraries])
+    _require(module, (_REGISTRY_LIBRARIES if with_registries else ()) + tuple(libraries))
     _warn_of_short_secrets(module)
     context = Context(module)
     try:
@@ -129,7 +156,8 @@ def run_module(
 def _require(module: AnsibleModule, libraries: Sequence[Any]) -> None:
     for name, import_error in libraries:
         if import_error is not None:
-            module.fail_json(msg=missing_required_lib(name), exception=import_error)
+            # As a text: ansible-core before 2.19 does not take an exception itself.
+            module.fail_json(msg=missing_required_lib(name), exception=str(import_error))
 
 
 def _warn_of_short_secrets(module: AnsibleModule) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ..model.errors import AuthError, InvalidInput, NotFound
+from ..cluster.pull import is_there
+from ..model.errors import AuthError, InvalidInput
 from ..model.reference import ImageReference
-from ..oci.client import Registries
-from ..oci.settings import ConnectionOptions
+from ..oci.settings import ConnectionOptions, RegistrySettings
 from .module import Context, Failed
 
 
@@ -19,32 +19,24 @@ def pull_check(context: Context) -> Dict[str, Any]:
     params = context.params
     images = [ImageReference.parse(text) for text in dict.fromkeys(params["images"])]
     options = ConnectionOptions.from_params(params)
-    for image in images:
-        if options.entry_for(image.host, image.repository) is None:
-            # An entry without login means anonymous: otherwise an auth file of this machine would answer.
-            params["registries"] = list(params["registries"]) + [{"host": image.host}]
-            options = ConnectionOptions.from_params(params)
-    registries = context.connect()
-    found = [_ask(registries, options, image) for image in images]
+    found = [_ask(context, options, image) for image in images]
     _warn_of_shared(context)
     result = dict(changed=False, images=found, untried=_untried(options, images))
     _fail(found, params["allow_missing"], result)
     return result
 
 
-def _ask(registries: Registries, options: ConnectionOptions, image: ImageReference) -> Dict[str, Any]:
-    entry = options.entry_for(image.host, image.repository)
-    account = entry.name if entry and entry.username else None
-    answer: Dict[str, Any] = dict(image=str(image), account=account, pullable=False, reason=None)
+def _ask(context: Context, options: ConnectionOptions, image: ImageReference) -> Dict[str, Any]:
+    # An image whose host has no entry is asked for anonymously.
+    account = options.entry_for(image.host, image.repository) or RegistrySettings(image.host)
+    name = account.name if account.username else None
+    answer: Dict[str, Any] = dict(image=str(image), account=name, pullable=False, reason=None)
     try:
-        there = registries.repository(image.host, image.repository, image.plain_http).head_manifest(image.locator)
+        if is_there(image, account, options, context.connect):
+            return dict(answer, pullable=True, message="")
     except AuthError as error:
         return dict(answer, reason="credentials", message=str(error))
-    except NotFound as error:
-        return dict(answer, reason="missing", message=str(error))
-    if there is None:
-        return dict(answer, reason="missing", message=f"{image} is not at the registry.")
-    return dict(answer, pullable=True, message="")
+    return dict(answer, reason="missing", message=f"{image} is not at the registry.")
 
 
 def _untried(options: ConnectionOptions, images: List[ImageReference]) -> List[str]:

@@ -28,12 +28,14 @@ from ..model.errors import InvalidInput
 from ..model.reference import check_component_name
 from ..oci.client import Registries
 from ..oci.settings import ConnectionOptions
-from .cluster import Deadline, Lasting, mask, open_cluster
+from .cluster import CONTACT_SECONDS, Deadline, Lasting, mask, open_cluster
 from .module import Context, Failed
 
 GRACE_SECONDS = 30.0
 MAX_EVENTS = 3
 MAX_OBJECTS_WITH_EVENTS = 10
+# True of every pod of a cluster without its own name server, and no reason that one of them does not run.
+_BESIDE_THE_POINT = "MissingClusterDNS"
 
 
 def rollout_info(context: Context) -> Dict[str, Any]:
@@ -42,7 +44,8 @@ def rollout_info(context: Context) -> Dict[str, Any]:
     if params["wait_timeout"] < 0:
         raise InvalidInput(f"wait_timeout must not be negative ({params['wait_timeout']}).")
     component = check_component_name(params["component"]) if params["component"] else ""
-    wanted = Wanted(params["namespace"], params["name"] or "", component, params["version"] or "")
+    texts = (params[key] or "" for key in ("version", "target_namespace"))
+    wanted = Wanted(params["namespace"], params["name"] or "", component, *texts)
     cluster = open_cluster(context)
     chain = _wait(cluster, wanted, params["wait_timeout"])
     return _result(context, cluster, chain)
@@ -51,6 +54,7 @@ def rollout_info(context: Context) -> Dict[str, Any]:
 def _wait(cluster: Cluster, wanted: Wanted, seconds: float) -> Chain:
     """Read until the chain is ready, or something has been wrong for good for a while, or the time is over."""
     deadline, lasting = Deadline(seconds), Lasting(GRACE_SECONDS)
+    contact = Deadline(min(CONTACT_SECONDS, seconds))
     chain: Optional[Chain] = None
     while True:
         try:
@@ -60,9 +64,9 @@ def _wait(cluster: Cluster, wanted: Wanted, seconds: float) -> Chain:
             if deadline.over:
                 return chain
         except ClusterUnreachable as error:
-            if chain is None:
+            if chain is None and contact.over:
                 raise
-            if deadline.over:
+            if chain is not None and deadline.over:
                 raise Failed(error, dict(ready=False, chain=_chain_result(chain))) from None
         deadline.sleep()
 
@@ -153,7 +157,11 @@ def _events(cluster: Cluster, chain: Chain) -> Dict[str, List[str]]:
 
 def _warnings(cluster: Cluster, link: Link) -> List[str]:
     fields = f"involvedObject.kind={link.kind.kind},involvedObject.name={link.name}"
-    events = [event for event in cluster.list(EVENT, link.namespace, fields=fields) if text(event, "type") == "Warning"]
+    events = [
+        event
+        for event in cluster.list(EVENT, link.namespace, fields=fields)
+        if text(event, "type") == "Warning" and text(event, "reason") != _BESIDE_THE_POINT
+    ]
     events.sort(key=lambda event: text(event, "lastTimestamp") or text(event, "eventTime"), reverse=True)
     newest = events[:MAX_EVENTS]
     return list(dict.fromkeys(f"{text(event, 'reason')}: {text(event, 'message')}" for event in newest))

@@ -8,9 +8,11 @@ from __future__ import annotations
 import copy
 from typing import Any, Dict, List, Sequence
 
+from ..model.labels import DELIVERY
+from ..model.pull_secrets import FIELD, with_pull_secret
 from .objects import Placed
 from .settings import Delivery
-from .workloads import POD_SPECS, pod_spec, pull_secrets_of
+from .workloads import pod_spec
 
 # Kinds of Kubernetes itself that lie in no namespace.
 CLUSTER_KINDS = (
@@ -24,7 +26,8 @@ _FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount")
 def objects_to_apply(delivery: Delivery, placed: Sequence[Placed], manifests: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """In the order in which they can be applied. manifests: the localized ones, for a rendered delivery.
 
-    They take the place of the Flux Kustomization: target namespace and pull secret are put in here.
+    They take the place of the Flux Kustomization: target namespace and pull secret are put in here, and a label by which
+    a rollout finds them.
     """
     objects = [item.definition for item in placed if not (manifests and item.definition["kind"] == "Kustomization")]
     objects += [_as_kustomization(delivery, manifest) for manifest in manifests]
@@ -33,16 +36,11 @@ def objects_to_apply(delivery: Delivery, placed: Sequence[Placed], manifests: Se
 
 def _as_kustomization(delivery: Delivery, manifest: Dict[str, Any]) -> Dict[str, Any]:
     result = copy.deepcopy(manifest)
+    metadata = result.setdefault("metadata", {})
+    metadata["labels"] = dict(metadata.get("labels") or {}, **{DELIVERY: delivery.name})
     if result["kind"] not in CLUSTER_KINDS:
-        result.setdefault("metadata", {})["namespace"] = delivery.target_namespace
+        metadata["namespace"] = delivery.target_namespace
     spec = pod_spec(result)
-    if delivery.pull_secret_by == "patch" and spec is not None and delivery.pull_secret not in pull_secrets_of(spec):
-        _pod_spec_of(result)["imagePullSecrets"] = list(spec.get("imagePullSecrets") or []) + [{"name": delivery.pull_secret}]
+    if delivery.pull_secret_by == "patch" and spec is not None:
+        spec[FIELD] = with_pull_secret(spec, delivery.pull_secret)
     return result
-
-
-def _pod_spec_of(manifest: Dict[str, Any]) -> Dict[str, Any]:
-    value = manifest
-    for key in POD_SPECS[manifest["kind"]][1]:
-        value = value[key]
-    return value

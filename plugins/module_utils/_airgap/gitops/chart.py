@@ -1,15 +1,72 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Helm charts as manifests: the values that localization gives, as a HelmRelease states them. Pure."""
+"""Helm charts as manifests: the values that localization gives, as a HelmRelease states them."""
 
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from ..model.errors import InvalidContent
+from ..model.config_data import ConfigData
+from ..model.errors import InvalidContent, InvalidInput
+from ..sources.content import ContentFinder
+from ..store.component_version import ArtifactContent, StoredVersion
+from ..store.safe_tar import Limits, read_files
 from .workloads import documents
+
+CHART_TYPES = ("helmchart",)
+CHART_LIMITS = Limits(size=64 * 1024 * 1024, count=20_000)
+VALUES = "values.yaml"
+
+
+@dataclass(frozen=True)
+class PackedChart:
+    """What of a chart a delivery needs. folder: the chart's own in its archive. values: the content of values.yaml."""
+
+    name: str
+    version: str
+    folder: str
+    values: bytes
+
+    def rules(self, config: ConfigData) -> ConfigData:
+        """The rules for values.yaml, named with or without the chart's folder."""
+        names = (VALUES, f"./{VALUES}", f"{self.folder}/{VALUES}")
+        return replace(
+            config,
+            localization=tuple(replace(rule, file=VALUES) for rule in config.localization if rule.file in names),
+            configuration=tuple(replace(rule, file=VALUES) for rule in config.configuration if rule.file in names),
+        )
+
+
+def is_chart(element: Mapping[str, Any]) -> bool:
+    """Whether a resource is a Helm chart by its type."""
+    return str(element["type"]).partition("/")[0].lower() in CHART_TYPES
+
+
+def read_chart(finder: ContentFinder, version: StoredVersion, element: Mapping[str, Any]) -> PackedChart:
+    """Read a chart from its resource, an OCI artifact or an archive. Raises InvalidInput, InvalidContent."""
+    where = version.descriptor.label_of("resource", element)
+    files = _chart_files(finder, version, element, where)
+    folder = posixpath.dirname(chart_file(files, "Chart.yaml", where))
+    name, number = chart_metadata(files, where)
+    return PackedChart(name, number, folder, at_top(files, folder).get(VALUES, b"{}\n"))
+
+
+def _chart_files(
+    finder: ContentFinder, version: StoredVersion, element: Mapping[str, Any], where: str
+) -> Dict[str, bytes]:
+    content = finder.find(version, "resource", element)
+    if not isinstance(content, ArtifactContent):
+        with content.open() as blocks:
+            return read_files(blocks, where, CHART_LIMITS)
+    manifest = content.repository.get_manifest(content.reference)
+    layer = next((blob for blob in manifest.blobs if "helm.chart.content" in blob.media_type), None)
+    if layer is None:
+        raise InvalidInput(f"{where} is no Helm chart: no layer of its manifest is one.")
+    with content.repository.open_blob(layer.digest, layer.size) as blocks:
+        return read_files(blocks, where, CHART_LIMITS)
 
 
 def chart_metadata(files: Mapping[str, bytes], where: str) -> Tuple[str, str]:
@@ -60,6 +117,13 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str
         elif key not in before or value != former:
             result[key] = value
     return result
+
+
+def foreign_in_values(content: bytes, target: str) -> List[Dict[str, str]]:
+    """The images in values.yaml that are not below the target, host[:port][/prefix]: file, path (unknown) and image."""
+    images = images_in_values(_values(content, VALUES))
+    foreign = [image for image in images if image != target and not image.startswith(f"{target}/")]
+    return [dict(file=VALUES, path="", image=image) for image in foreign]
 
 
 def images_in_values(values: Mapping[str, Any]) -> Sequence[str]:

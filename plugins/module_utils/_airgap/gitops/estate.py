@@ -59,6 +59,22 @@ def with_versions(components: Sequence[Mapping[str, Any]], found: Sequence[Mappi
     ]
 
 
+def with_references(
+    components: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]
+) -> List[Dict[str, Any]]:
+    """The components with what the transfer of each has moved, for those without rules: their former images.
+
+    moves: for each transfer {site_move: {component, version}, resources}, as ocm_transfer returned them.
+    """
+    moved: Dict[Any, List[Any]] = {}
+    for entry in moves:
+        move = entry.get("site_move") or {}
+        images = [item for item in entry.get("resources") or [] if (item.get("after") or {}).get("imageReference")]
+        moved.setdefault((move.get("component"), move.get("version")), []).extend(images)
+    keys = [(component["component"], component["version"]) for component in components]
+    return [dict(component, references=moved.get(key, [])) for component, key in zip(components, keys)]
+
+
 def transfers_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """What is moved, once for each source and selection with all targets: {leader, source, component, version, targets}.
 

@@ -12,13 +12,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..model.errors import InvalidContent, InvalidInput, Refused
+from ..model.pull_secrets import with_pull_secret
 from ..model.reference import DOCKER_HUB, RepositoryReference
-from ..oci.authfile import DOCKER_HUB_KEY, split_key
+from ..oci.authfile import DOCKER_HUB_KEY, Credentials, read_entry, split_key
 from ..oci.settings import is_prefix, split_location
+
+__all__ = [
+    "DATA_KEY", "RECORD", "SECRET_TYPE", "PullAccount", "SecretPlan", "docker_config", "plan_secret",
+    "plan_secret_removal", "pull_accounts", "with_pull_secret",
+]
 
 SECRET_TYPE = "kubernetes.io/dockerconfigjson"
 DATA_KEY = ".dockerconfigjson"
@@ -120,7 +126,7 @@ def _of_push(
     if entry:
         return _of_entry(entry, registries, shared=True)
     account = _of_file(config, reference, registries)
-    return PullAccount(account.host, account.username, account.password, account.connection, True) if account else None
+    return replace(account, shared=True) if account else None
 
 
 def _of_file(
@@ -136,19 +142,17 @@ def _of_file(
         if host == reference.host and is_prefix(path, reference.prefix):
             fitting.append((len(path), key, f"{host}/{path}" if path else host))
     helpers = [key for key in config.get("credHelpers") or {} if split_key(key)[0] == reference.host]
-    entry = dict(auths[max(fitting)[1]] or {}) if fitting else {}
-    if not entry.get("auth") and not entry.get("password"):
-        if entry.get("identitytoken") or entry.get("registrytoken"):
-            raise _unusable(reference.host, "a token")
+    _length, key, name = max(fitting, default=(0, "", ""))
+    found = read_entry(auths.get(key) or {}, f"The auth file's entry for {reference.host}")
+    if found.identity_token or (found.registry_token and not found.password):
+        raise _unusable(reference.host, "a token")
+    if not found.password:
         if helpers or config.get("credsStore"):
             raise _unusable(reference.host, "a credential helper")
         return None
-    if entry.get("identitytoken"):
-        raise _unusable(reference.host, "an identity token")
-    username, password = _login(entry, reference.host)
     same = _entry_for(registries, reference) or {}
     connection = {key: same[key] for key in _CONNECTION if _stated(key, same)}
-    return PullAccount(max(fitting)[2], username, password, connection)
+    return PullAccount(name, found.username, found.password, connection)
 
 
 def _unusable(host: str, what: str) -> InvalidInput:
@@ -156,18 +160,6 @@ def _unusable(host: str, what: str) -> InvalidInput:
         f"The auth file has {what} for {host}, which a kubelet cannot use.",
         "Give username and password of a pull-only account in pull_registries.",
     )
-
-
-def _login(entry: Mapping[str, Any], host: str) -> Sequence[str]:
-    if not entry.get("auth"):
-        return str(entry.get("username") or ""), str(entry["password"])
-    try:
-        username, colon, password = base64.b64decode(str(entry["auth"]), validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, ValueError):
-        username, colon, password = "", "", ""
-    if not colon:
-        raise InvalidInput(f"The auth file's entry for {host} is not base64 of user:password.")
-    return username, password
 
 
 def docker_config(accounts: Sequence[PullAccount]) -> Dict[str, Any]:
@@ -253,15 +245,8 @@ def _recorded(present: Optional[Mapping[str, Any]]) -> List[str]:
 
 def _equal(left: Any, right: Mapping[str, str]) -> bool:
     """Whether two entries of auths log in the same; either may state the login once or twice."""
-    if not isinstance(left, Mapping):
-        return False
     try:
-        return tuple(_login(left, "")) == (right["username"], right["password"]) and not left.get("identitytoken")
-    except (InvalidInput, KeyError):
+        found = read_entry(left, "")
+    except InvalidInput:
         return False
-
-
-def with_pull_secret(present: Optional[Mapping[str, Any]], secret: str) -> List[Dict[str, Any]]:
-    """The imagePullSecrets of a ServiceAccount with one added; the others stay."""
-    known = [dict(item) for item in (present or {}).get("imagePullSecrets") or []]
-    return known if {"name": secret} in known else known + [{"name": secret}]
+    return found == Credentials(right["username"], right["password"])

@@ -55,6 +55,11 @@ class Delivery:
     helm_release: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def target(self) -> str:
+        """host[:port][/prefix] of the repository."""
+        return self.repository.partition("://")[2] or self.repository
+
+    @property
     def folder(self) -> str:
         """The folder of the objects and of the lock."""
         return posixpath.join(self.git_path, self.name)

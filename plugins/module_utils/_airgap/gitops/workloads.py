@@ -10,16 +10,8 @@ import posixpath
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidContent
-
-try:
-    import yaml
-
-    YAML_ERROR: Any = yaml.YAMLError
-    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-except ImportError:
-    yaml = None
-    YAML_ERROR = ValueError
-    _Loader = object
+from ..model.pull_secrets import pull_secrets_of
+from ..store.yaml_text import load_yaml_documents
 
 _TEMPLATE = ("spec", "template", "spec")
 # kind -> (apiVersion, path of the pod specification)
@@ -60,12 +52,7 @@ def _patch(kind: str, secret: str) -> str:
 
 def documents(content: bytes, where: str) -> List[Any]:
     """Every document of a YAML or JSON file. Raises InvalidContent."""
-    try:
-        found = list(yaml.load_all(content.decode("utf-8-sig"), Loader=_Loader))  # a safe loader, see above
-    except (YAML_ERROR, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InvalidContent(f"{where}: not valid YAML{f', line {mark.line + 1}' if mark else ''}.") from None
-    return [document for document in found if document is not None]
+    return [document for document in load_yaml_documents(content, where) if document is not None]
 
 
 def manifests_of(files: Mapping[str, bytes]) -> Iterator[Tuple[str, Dict[str, Any]]]:
@@ -103,14 +90,14 @@ def is_object(document: Any) -> bool:
     return isinstance(document, dict) and bool(document.get("apiVersion")) and bool(document.get("kind"))
 
 
-def pod_spec(manifest: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+def pod_spec(manifest: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     """The pod specification of a workload, None for any other object."""
     if manifest.get("kind") not in POD_SPECS:
         return None
     value: Any = manifest
     for key in POD_SPECS[manifest["kind"]][1]:
         value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else None
 
 
 def images_of(manifest: Mapping[str, Any]) -> List[str]:
@@ -118,10 +105,6 @@ def images_of(manifest: Mapping[str, Any]) -> List[str]:
     spec = pod_spec(manifest) or {}
     containers = [item for key in _CONTAINERS for item in spec.get(key) or [] if isinstance(item, Mapping)]
     return list(dict.fromkeys(str(item["image"]) for item in containers if item.get("image")))
-
-
-def pull_secrets_of(spec: Mapping[str, Any]) -> List[str]:
-    return [str(item.get("name")) for item in spec.get("imagePullSecrets") or [] if isinstance(item, Mapping)]
 
 
 def service_accounts(manifests: Sequence[Mapping[str, Any]], secret: str) -> List[str]:

@@ -22,11 +22,15 @@ class Change:
 
 @dataclass
 class LocalizeResult:
-    """files: every file that was given, changed or not. warnings: sentences for the user."""
+    """files: every file that was given, changed or not. warnings: sentences for the user.
+
+    several_documents: files of which rules change the first document alone.
+    """
 
     files: Dict[str, bytes]
     changes: List[Change] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
+    several_documents: List[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
         """Add a warning once."""

@@ -15,17 +15,16 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from ..model.config_data import ConfigData, ConfigurationRule, LocalizationRule
 from ..model.errors import InvalidInput, NotFound, OcmError
 from ..model.reference import DOCKER_HUB, ImageReference
-from .edit import BOM, Document
+from .edit import Document
 from .expressions import Evaluator
 from .paths import Path, format_place
 from .references import foreign_images, rewrite_references
 from .result import Change, LocalizeResult
 from .schema import check_values
-from .tree import decode, node_value, parse_first
 
-__all__ = ["Change", "LocalizeResult", "foreign_images", "localize", "parse_yaml_values", "rewrite_references"]
+__all__ = ["Change", "LocalizeResult", "foreign_images", "localize", "rewrite_references"]
 
-TAG_FORMS = ("controller", "tag")
+TAG_FORMS = ("controller", "tag", "values")
 # The name that ocm-controller (go-containerregistry) writes for Docker Hub.
 CONTROLLER_DOCKER_HUB = "index.docker.io"
 
@@ -42,7 +41,8 @@ def localize(
     """Apply the localization rules, then, if values are given (also as {}), the configuration rules.
 
     files: path with / -> content. image_of: resource identity -> the image reference of its access; its errors pass
-    through. tag_form: what a `tag` rule writes for a reference with a digest: the digest (controller) or the tag.
+    through. tag_form: what a `tag` rule writes for a reference with a digest: the digest (controller), the tag, or as
+    the values of a chart want it, the digest where the path ends in `digest` and else the tag (values).
     Raises InvalidInput, InvalidContent or NotFound naming the rule, the file and the path.
     """
     if tag_form not in TAG_FORMS:
@@ -53,15 +53,6 @@ def localize(
     if values is not None:
         _configure(work, config, values)
     return work.finish()
-
-
-def parse_yaml_values(text: bytes, where: str) -> Any:
-    """The first document of a YAML or JSON text as JSON values, scalars typed as Go programs do (no timestamps).
-
-    An empty text is None. Raises InvalidContent for what is no YAML, and for keys that occur twice.
-    """
-    root = parse_first(decode(text, where).lstrip(BOM), where).root
-    return None if root is None else node_value(root, where)
 
 
 @dataclass(frozen=True)
@@ -107,6 +98,7 @@ class _Work:
             document = Document.read(self.result.files[name], name)
             self.documents[name] = document
             if document.others:
+                self.result.several_documents.append(name)
                 self.result.warn(
                     f"{name} has several documents: rules act on the first, the others are kept as they are. "
                     "ocm-controller would drop them."
@@ -156,10 +148,16 @@ def _localize(work: _Work, rule: LocalizationRule, image_of: ImageOf, tag_form: 
             "ocm-controller cannot read a reference with a scheme."
         )
     for target, path in rule.targets.items():
-        value = _part(reference, target, tag_form, name)
+        value = _part(reference, target, _form_at(path, tag_form), name)
         work.write(_Write(f"{name}, {target}", "localization", rule.file, path, value))
-        if target == "tag" and value == reference.digest:
+        if target == "tag" and value == reference.digest and tag_form != "values":
             work.result.warn(_digest_as_tag(name, rule.file, path, reference))
+
+
+def _form_at(path: str, tag_form: str) -> str:
+    if tag_form != "values":
+        return tag_form
+    return "controller" if path.rpartition(".")[2] == "digest" else "tag"
 
 
 def _part(reference: ImageReference, target: str, tag_form: str, rule: str) -> str:

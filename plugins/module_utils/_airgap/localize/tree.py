@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """YAML and JSON as trees of nodes that know their place in the text, and as the values that Go programs read.
 
-Scalars are typed as ocm-controller's Go libraries do (YAML 1.1 without timestamps and sexagesimal numbers).
+Scalars are typed as in store.yaml_text.
 """
 
 from __future__ import annotations
@@ -13,24 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from ..model.errors import InvalidContent, OcmError
+from ..store.yaml_text import plain_tag, scalar_value
 
-YAML_IMPORT_ERROR: Optional[ImportError] = None
 try:
     import yaml
 
     _Base: Any = yaml.SafeLoader
-except ImportError as error:
+except ImportError:
     yaml = None
-    YAML_IMPORT_ERROR = error
     _Base = object
 
 MAX_VALUES = 1000000
 
-_NULL = re.compile(r"\A(?:~|null|Null|NULL|)\Z")
-_BOOL = re.compile(r"\A(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)\Z")
-_TRUE = re.compile(r"\A(?:yes|true|on)\Z", re.IGNORECASE)
-_INT = re.compile(r"\A[-+]?(?:0b_*[01][01_]*|0x_*[0-9a-fA-F][0-9a-fA-F_]*|0o_*[0-7][0-7_]*|0[0-7_]*|[1-9][0-9_]*)\Z")
-_FLOAT = re.compile(r"\A[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 _PROPERTY = re.compile(r"(?:[&!][^ \t\r\n]*[ \t]*)+")
 _NO_CONTENT = re.compile(r"\A[ \t]*(?:#.*|---[ \t]*(?:#.*)?|\.\.\.[ \t]*(?:#.*)?|%.*)?\Z")
@@ -189,14 +183,6 @@ def _short(tag: Optional[str]) -> str:
     return tag[len(_TAG):] if tag and tag.startswith(_TAG) else tag or ""
 
 
-def plain_tag(text: str) -> str:
-    """The type of a scalar without quotes: null, bool, int, float, merge or str."""
-    for tag, expression in (("null", _NULL), ("bool", _BOOL), ("int", _INT), ("float", _FLOAT)):
-        if expression.match(text):
-            return tag
-    return "merge" if text == "<<" else "str"
-
-
 def without_properties(node: Node, text: str) -> int:
     """Where a node begins behind its anchor and its tag."""
     if not node.anchor and not node.explicit_tag:
@@ -284,7 +270,7 @@ class _Values:
         if self.count > MAX_VALUES:
             raise InvalidContent(f"{self.where} has more than {MAX_VALUES} values (aliases of aliases?).")
         if node.kind == "scalar":
-            return scalar_value(node)
+            return scalar_value(node.tag, node.value)
         target = node.value if node.kind == "alias" else node
         if id(target) in self.open:
             raise InvalidContent(f"{self.where}: the alias *{node.anchor} means a node that contains it.")
@@ -323,24 +309,3 @@ class _Values:
         if key.kind != "scalar":
             raise InvalidContent(f"{self.where}, line {key.line + 1}: a key is a map or a list.")
         return str(key.value)
-
-
-def scalar_value(node: Node) -> Any:
-    """The value of a scalar: text, number, truth value or None. Scalars with other tags are text."""
-    text = node.value
-    if node.tag == "null":
-        return None
-    if node.tag == "bool" and _BOOL.match(text):
-        return _TRUE.match(text) is not None
-    if node.tag == "int" and _INT.match(text):
-        return _integer(text.replace("_", ""))
-    if node.tag in ("int", "float") and _FLOAT.match(text):
-        return float(text.replace("_", ""))
-    return text
-
-
-def _integer(text: str) -> int:
-    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
-    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
-        digits = "0o" + digits[1:]
-    return sign * int(digits, 0)

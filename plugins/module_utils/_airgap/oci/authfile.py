@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..model.errors import AuthError, InvalidContent, InvalidInput
@@ -60,6 +60,33 @@ class Credentials:
         return tuple(text for text in (self.password, self.identity_token, self.registry_token, basic) if text)
 
 
+def read_entry(entry: Any, where: str) -> Credentials:
+    """An entry of `auths`, all that it states; user and password in `auth` come before the keys of their own.
+
+    Raises InvalidInput that begins with `where` for what is no mapping, and for an `auth` that cannot be read.
+    """
+    if not isinstance(entry, Mapping):
+        raise InvalidInput(f"{where} is not a mapping.")
+    username, password, identity, token = (
+        str(entry.get(key) or "") for key in ("username", "password", "identitytoken", "registrytoken")
+    )
+    if entry.get("auth"):
+        username, password = _decoded(str(entry["auth"]), where)
+    return Credentials(username, password, identity, token)
+
+
+def _decoded(auth: str, where: str) -> Tuple[str, str]:
+    try:
+        # A kubelet reads it without padding as well.
+        login = base64.b64decode(auth + "=" * (-len(auth) % 4), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        login = ""
+    username, colon, password = login.partition(":")
+    if not colon:
+        raise InvalidInput(f"{where} has an auth that is not base64 of user:password.")
+    return username, password.rstrip("\0")
+
+
 def find_auth_file(environment: Mapping[str, str]) -> str:
     """The first default auth file that is there, or ""."""
     home, runtime = environment.get("HOME") or "", environment.get("XDG_RUNTIME_DIR") or ""
@@ -101,31 +128,11 @@ class AuthFile:
         return self._ask(str(self._store), host) if self._store else None
 
     def _inline(self, key: str) -> Optional[Credentials]:
-        entry = self._auths[key] or {}
-        if not isinstance(entry, dict):
-            raise InvalidInput(f"Auth file {self.path}: the entry {key!r} of auths is not a mapping.")
-        username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
-        if entry.get("auth"):
-            username, password = self._decode(str(entry["auth"]), key)
-        identity_token = str(entry.get("identitytoken") or "")
-        found = Credentials(
-            username,
-            "" if identity_token else password,
-            identity_token,
-            str(entry.get("registrytoken") or ""),
-            f"the auth file {self.path}",
-        )
+        where = f"Auth file {self.path}: the entry {key!r} of auths"
+        found = replace(read_entry(self._auths[key] or {}, where), origin=f"the auth file {self.path}")
+        if found.identity_token:
+            found = replace(found, password="")
         return None if found.anonymous else found
-
-    def _decode(self, text: str, key: str) -> Tuple[str, str]:
-        try:
-            login = base64.b64decode(text, validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
-            login = ""
-        username, colon, password = login.partition(":")
-        if not colon:
-            raise InvalidInput(f"Auth file {self.path}: auth of the entry {key!r} is not base64 of user:password.")
-        return username, password.rstrip("\0")
 
     def _ask(self, helper: str, host: str) -> Optional[Credentials]:
         server = DOCKER_HUB_KEY if host == DOCKER_HUB else host

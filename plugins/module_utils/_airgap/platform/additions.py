@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 
 from ..model.digest import digest_of
 from ..model.errors import InvalidInput
+from ..model.pull_secrets import FIELD, with_pull_secret
 from .objects import Object, containers, pod_templates
 
 LABEL = "ocm.airgap/platform"
@@ -27,9 +28,7 @@ def add_label(objects: Sequence[Object], part: str) -> None:
 def add_pull_secret(objects: Sequence[Object], name: str) -> None:
     """Let every pod template pull with a Secret, beside those that it names."""
     for _item, template in pod_templates(objects):
-        secrets = template["spec"].setdefault("imagePullSecrets", [])
-        if name not in [entry.get("name") for entry in secrets]:
-            secrets.append({"name": name})
+        template["spec"][FIELD] = with_pull_secret(template["spec"], name)
 
 
 def add_authorities(objects: Sequence[Object], config_map: str, pem: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import traceback
-from typing import Any
+from typing import Any, Callable, List
 
 from ..model.errors import InvalidContent
 
@@ -25,9 +25,23 @@ except ImportError:
 
 MAX_YAML_SIZE = 64 * 1024 * 1024
 MAX_YAML_DEPTH = 100
-_BOOLEAN = re.compile(r"\A(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE|n|N|no|No|NO|off|Off|OFF|false|False|FALSE)\Z")
-_INTEGER = re.compile(r"\A[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)\Z")
-_FLOAT = re.compile(r"\A[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_PATTERNS = {
+    "null": re.compile(r"\A(?:~|null|Null|NULL|)\Z"),
+    "bool": re.compile(r"\A(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE|n|N|no|No|NO|off|Off|OFF|false|False|FALSE)\Z"),
+    "int": re.compile(
+        r"\A[-+]?(?:0b_*[01][01_]*|0x_*[0-9a-fA-F][0-9a-fA-F_]*|0o_*[0-7][0-7_]*|0[0-7_]*|[1-9][0-9_]*)\Z"
+    ),
+    "float": re.compile(r"\A[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?\Z"),
+    "merge": re.compile(r"\A<<\Z"),
+}
+# The characters that such a scalar begins with; "" is the empty scalar.
+_FIRST = {
+    "null": ["~", "n", "N", ""],
+    "bool": list("yYnNtTfFoO"),
+    "int": list("-+0123456789"),
+    "float": list("-+.0123456789"),
+    "merge": ["<"],
+}
 _TRUE = ("y", "yes", "on", "true")
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -75,48 +89,56 @@ def _represent_text(dumper: Any, text: str) -> Any:
     return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 
 
-def _construct_boolean(loader: Any, node: Any) -> bool:
-    text = loader.construct_scalar(node)
-    if not _BOOLEAN.match(text):
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() in _TRUE
+def plain_tag(text: str) -> str:
+    """The type of a scalar without quotes: null, bool, int, float, merge or str. There are no timestamps."""
+    return next((tag for tag, pattern in _PATTERNS.items() if pattern.match(text)), "str")
 
 
-def _construct_float(loader: Any, node: Any) -> Any:
-    """A number; one that no double can hold stays text, as in Go (a commit such as 1e999 is one)."""
-    text = loader.construct_scalar(node)
-    number = float(text.replace("_", ""))
-    return number if math.isfinite(number) else text
+def scalar_value(tag: str, text: str) -> Any:
+    """The value of a scalar of a type: None, truth value, number or text; text where it cannot be of the type.
+
+    As in Go's yaml.v2 an integer over 64 bits is a float, and a number that no double can hold (1e999) is text.
+    """
+    if tag == "null":
+        return None
+    if tag == "bool" and _PATTERNS["bool"].match(text):
+        return text.lower() in _TRUE
+    digits = text.replace("_", "")
+    if tag == "int" and _PATTERNS["int"].match(text):
+        number = _integer(digits)
+        if -(2**63) <= number < 2**64:
+            return number
+    if tag in ("int", "float") and _PATTERNS["float"].match(text):
+        return float(digits) if math.isfinite(float(digits)) else text
+    return text
 
 
-def _construct_integer(loader: Any, node: Any) -> int:
-    text = loader.construct_scalar(node).replace("_", "")
-    sign = -1 if text.startswith("-") else 1
-    digits = text.lstrip("+-").lower()
-    if digits.startswith(("0x", "0b", "0o")):
-        return sign * int(digits, 0)
-    return sign * int(digits, 8 if len(digits) > 1 and digits.startswith("0") else 10)
+def _integer(text: str) -> int:
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text.lstrip("+"))
+    if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
+        digits = "0o" + digits[1:]
+    return sign * int(digits, 0)
+
+
+def _construct(loader: Any, node: Any) -> Any:
+    text, tag = loader.construct_scalar(node), node.tag[len(_TAG):]
+    if not _PATTERNS[tag].match(text):
+        raise ValueError(f"{text!r} is not of the type {tag}")
+    return scalar_value(tag, text)
 
 
 def _set_up() -> None:
-    rules = (
-        ("tag:yaml.org,2002:bool", _BOOLEAN, list("yYnNtTfFoO")),
-        ("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789")),
-        ("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789")),
-        ("tag:yaml.org,2002:null", re.compile(r"\A(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
-        ("tag:yaml.org,2002:merge", re.compile(r"\A<<\Z"), ["<"]),
-    )
     _GoLoader.yaml_implicit_resolvers = {}
-    for tag, pattern, first in rules:
-        _GoLoader.add_implicit_resolver(tag, pattern, first)
+    _GoDumper.yaml_implicit_resolvers = {
+        key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
+    for tag, pattern in _PATTERNS.items():
+        _GoLoader.add_implicit_resolver(_TAG + tag, pattern, _FIRST[tag])
+        _GoDumper.add_implicit_resolver(_TAG + tag, pattern, _FIRST[tag])
     known = _GoLoader.yaml_constructors
     _GoLoader.yaml_constructors = {tag: known[tag] for tag in _JSON_TAGS + (None,)}
-    _GoLoader.add_constructor(f"{_TAG}bool", _construct_boolean)
-    _GoLoader.add_constructor(f"{_TAG}int", _construct_integer)
-    _GoLoader.add_constructor(f"{_TAG}float", _construct_float)
-    _GoDumper.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()}
-    for tag, pattern, first in rules:
-        _GoDumper.add_implicit_resolver(tag, pattern, first)
+    for tag in ("bool", "int", "float"):
+        _GoLoader.add_constructor(_TAG + tag, _construct)
     _GoDumper.add_representer(str, _represent_text)
 
 
@@ -126,12 +148,21 @@ if yaml is not None:
 
 def load_yaml(raw: bytes, where: str) -> Any:
     """Read one YAML or JSON document. Raises InvalidContent that names `where` and the line."""
+    return _load(raw, where, aliases=False, load=yaml.load)
+
+
+def load_yaml_documents(raw: bytes, where: str) -> List[Any]:
+    """Read every document of a file as kubectl and Flux do, with aliases. Raises InvalidContent as load_yaml."""
+    return _load(raw, where, aliases=True, load=lambda text, Loader: list(yaml.load_all(text, Loader=Loader)))
+
+
+def _load(raw: bytes, where: str, aliases: bool, load: Callable[..., Any]) -> Any:
     if len(raw) > MAX_YAML_SIZE:
         raise InvalidContent(f"{where}: {len(raw)} bytes of YAML are over the limit of {MAX_YAML_SIZE}.")
     try:
         text = raw.decode("utf-8-sig")
-        _check_events(text, where)
-        return yaml.load(text, Loader=_GoLoader)  # a safe loader, see above
+        _check_events(text, where, aliases)
+        return load(text, Loader=_GoLoader)  # a safe loader, see above
     except RecursionError:
         raise InvalidContent(f"{where}: the YAML text is nested too deeply.") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -144,14 +175,14 @@ def dump_yaml(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
-def _check_events(text: str, where: str) -> None:
-    """Refuse aliases, and nesting that would exhaust the stack of the parser (which no exception reports)."""
+def _check_events(text: str, where: str, aliases: bool) -> None:
+    """Refuse aliases where they are not wanted, and nesting that would exhaust the stack of the parser (which no exception reports)."""
     depth = 0
     for event in yaml.parse(text, Loader=_GoLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_YAML_DEPTH:
             raise InvalidContent(f"{where}: the YAML text is nested deeper than {MAX_YAML_DEPTH} levels.")
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
             line = event.start_mark.line + 1
             raise InvalidContent(f"{where}: line {line} has the YAML alias *{event.anchor}; aliases are not accepted.")
 

@@ -79,6 +79,18 @@ def test_rendered_delivery(wanted):
     assert kinds(chain) == ["GitRepository", "Kustomization", "Deployment", "Pod"]
 
 
+def test_what_was_applied_without_flux_is_found_by_its_label():
+    estate = rendered_estate(git_repository=None, kustomization=None)
+    for item in estate:
+        if item["kind"] == "Deployment":
+            item["metadata"]["labels"] = {"ocm.airgap/delivery": "podinfo"}
+    wanted = Wanted("flux-system", "podinfo", target_namespace="default")
+    chain = read(estate, wanted)
+    assert chain.ready
+    assert kinds(chain) == ["Deployment", "Pod"]
+    assert reasons(read(estate, Wanted("flux-system", "other", target_namespace="default"))) == {"ComponentVersion": "Missing"}
+
+
 def test_revisions():
     found = {link.kind.kind: link.revision for link in read(controller_estate()).links}
     assert found["ComponentVersion"] == found["Resource"] == found["Localization"] == "6.3.5"

@@ -57,6 +57,13 @@ def test_user_and_password_of_auth_come_before_their_own_keys():
     assert [(entry.username, entry.password) for entry in keyring.entries] == [("puller", "with:colons")]
 
 
+def test_base64_without_padding_is_read():
+    auth = base64.b64encode(b"puller:word").decode().rstrip("=")
+    assert len(auth) % 4
+    keyring = read_keyring("default", {"pull": pull_secret({"r.example.com": dict(auth=auth)})})
+    assert [(entry.username, entry.password) for entry in keyring.entries] == [("puller", "word")]
+
+
 def test_the_older_type_of_secret_is_read():
     content = base64.b64encode(json.dumps({"r.example.com": dict(username="u", password="p-1")}).encode()).decode()
     secret = pull_secret({}, type="kubernetes.io/dockercfg", data={".dockercfg": content})
@@ -73,6 +80,8 @@ def test_the_older_type_of_secret_is_read():
         (pull_secret({}, raw=b"[]"), "JSON mapping"),
         (pull_secret({}), "no entry"),
         (pull_secret({"r.example.com": dict(identitytoken="token-1")}), "tokens and helpers"),
+        (pull_secret({"r.example.com": dict(auth="pull-password-1")}), "not base64"),
+        (pull_secret({}, raw=b'{"auths": {"r.example.com": "pull-password-1"}}'), "not a mapping"),
     ],
 )
 def test_what_a_kubelet_cannot_use_is_told_without_its_content(secret, problem):

@@ -24,7 +24,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
 )
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import COMMIT, OLDER_COMMIT, StubApi, not_ready, ready
-from ansible_collections.ocm.airgap.tests.support.modules import fail, succeed
+from ansible_collections.ocm.airgap.tests.support.modules import fail, run_module, succeed
 from ansible_collections.ocm.airgap.tests.support.server import Reply
 
 pytest.importorskip("kubernetes")
@@ -42,6 +42,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(entry_cluster, "POLL_SECONDS", 0.01)
     for entry in (reconcile_entry, rollout_entry):
         monkeypatch.setattr(entry, "GRACE_SECONDS", 0.05)
+        monkeypatch.setattr(entry, "CONTACT_SECONDS", 2.0)
     monkeypatch.setattr(reconcile_entry, "SETTLE_SECONDS", 0.5)
 
 
@@ -207,11 +208,29 @@ def test_an_api_server_that_restarts_is_waited_for():
         assert len(first) > 12
 
 
-def test_an_api_server_that_stays_away():
+def test_an_api_server_that_is_just_starting():
     with StubApi(make.rendered_estate()) as api:
-        api.broken = [UNAVAILABLE] * 9
+        api.broken = [UNAVAILABLE] * 3
+        assert reconcile(api)["revision"] == NEW
+        api.broken = [UNAVAILABLE] * 3
+        assert rollout(api, wait_timeout=5)["ready"] is True
+
+
+@pytest.mark.parametrize("module", [reconcile, rollout])
+def test_an_api_server_that_stays_away(module):
+    with StubApi(make.rendered_estate()) as api:
+        api.broken = [UNAVAILABLE] * 9999
         with pytest.raises(OcmError, match=r"starting \(503\)"):
-            reconcile(api)
+            module(api, wait_timeout=60)
+        assert len(api.asked) > 5
+
+
+@pytest.mark.parametrize("module, options", [(reconcile, dict(check_mode=True)), (rollout, dict(wait_timeout=0))])
+def test_what_does_not_wait_asks_an_api_server_once(module, options):
+    with StubApi(make.rendered_estate()) as api:
+        api.broken = [UNAVAILABLE]
+        with pytest.raises(OcmError, match=r"starting \(503\)"):
+            module(api, **options)
 
 
 def test_objects_of_ocm_controller_do_not_heed_the_annotation():
@@ -239,6 +258,7 @@ def test_a_chain_that_is_ready():
         result = rollout(api)
         assert (result["ready"], result["changed"], result["diagnosis"]) == (True, False, [])
         assert [entry["kind"] for entry in result["chain"]][0] == "ComponentVersion"
+        assert not [entry for entry in result["chain"] if entry["given_up"]]
         assert [entry["private"] for entry in result["images"]] == [True]
         assert not api.writes
 
@@ -265,6 +285,20 @@ def test_what_waiting_does_not_mend_ends_it():
         result = rollout(api, wait_timeout=600)
         assert result["ready"] is False
         assert result["diagnosis"][0]["reason"] == "RepositoryNotFollowed"
+
+
+def test_what_ocm_controller_has_given_up():
+    """It waits for nothing any more; what is behind it still does."""
+    parked = make.localization(conditions=[not_ready("SourceRefNotReadyWithError", "not ready")], observed=-1)
+    with StubApi(make.controller_estate(localization=parked)) as api:
+        chain = rollout(api)["chain"]
+    assert [entry["kind"] for entry in chain if entry["given_up"]] == ["Localization"]
+    lost = make.component_version(conditions=[make.stalled("AuthenticatedContextCreationFailed", "no account")])
+    lost["status"]["conditions"].append(not_ready("AuthenticatedContextCreationFailed", "no account"))
+    waiting = make.resource(conditions=[not_ready("ComponentVersionNotReady", "not ready")], observed=-1)
+    with StubApi(make.controller_estate(component_version=lost, resource=waiting)) as api:
+        chain = rollout(api)["chain"]
+    assert [entry["kind"] for entry in chain if entry["given_up"]] == ["ComponentVersion"]
 
 
 def test_warnings_of_pods_tell_the_cause():
@@ -343,6 +377,23 @@ def test_the_modules_themselves_mask_what_is_secret():
         assert told.result["ready"] is True
         for output in (outcome.output, told.output):
             assert "stub-token-secret-1" not in output and "pull-password-1" not in output
+
+
+def without(libraries, folder, monkeypatch):
+    """Libraries that the module's Python does not find."""
+    for name in libraries:
+        (folder / f"{name}.py").write_text(f"raise ImportError('{name} is not here')")
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_a_module_asks_for_the_libraries_that_it_needs_and_no_others(tmp_path, monkeypatch):
+    without(["oras"], tmp_path, monkeypatch)
+    with StubApi(make.rendered_estate()) as api:
+        arguments = dict(kubeconfig=api.kubeconfig, name="podinfo", namespace="ocm-system")
+        assert succeed("flux_reconcile", dict(arguments, revision=COMMIT), fresh=True).result["changed"] is False
+        assert "(oras)" in run_module("ocm_rollout_info", arguments, fresh=True).message
+        without(["kubernetes"], tmp_path, monkeypatch)
+        assert "(kubernetes)" in run_module("flux_reconcile", arguments, fresh=True).message
 
 
 def test_an_error_of_the_module_is_a_sentence():

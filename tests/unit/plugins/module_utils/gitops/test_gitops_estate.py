@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate import commits_of, read_components, transfers_of, with_versions
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate import (
+    commits_of,
+    read_components,
+    transfers_of,
+    with_references,
+    with_versions,
+)
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidInput
 
 A, B = {"component": "acme.org/a", "version": "1.0.0"}, {"component": "acme.org/b", "version": "2.0.0"}
@@ -47,6 +53,13 @@ def test_ranges_get_their_newest_version():
     wanted = read_components([A, {"component": "acme.org/c", "constraint": ">=1"}], {})
     found = [{"item": wanted[1], "component_versions": [{"version": "3.0.0"}, {"version": "2.0.0"}]}]
     assert [item["version"] for item in with_versions(wanted, found)] == ["1.0.0", "3.0.0"]
+
+
+def test_what_was_moved_goes_to_its_component():
+    wanted = [{"component": "acme.org/a", "version": "1.0.0"}, {"component": "acme.org/b", "version": "1.0.0"}]
+    image, file = {"after": {"imageReference": "r1.example.com/a:1"}}, {"after": {"localReference": "sha256:1"}}
+    moves = [{"site_move": dict(wanted[0]), "resources": [image, file]}, {"skipped": True}, {"site_move": {}}]
+    assert [item["references"] for item in with_references(wanted, moves)] == [[image], []]
 
 
 def cluster(host, target="r1.example.com", source="./a.tgz", components=(A,), **git):

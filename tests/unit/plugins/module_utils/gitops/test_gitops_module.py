@@ -62,9 +62,10 @@ class Estate:
         )
         return dict(arguments, **options)
 
-    def add(self, name, resources, version="1.0.0"):
+    def add(self, name, resources, version="1.0.0", **more):
         """A component of its own, made at another prefix of the registry and moved to the target."""
-        constructor = dict(components=[dict(name=name, version=version, provider=dict(name="acme"), resources=resources)])
+        component = dict(name=name, version=version, provider=dict(name="acme"), resources=resources, **more)
+        constructor = dict(components=[component])
         source = f"{self.host}/public"
         succeed("ocm_component", dict(repository=source, constructor=constructor, base=str(self.folder), registries=self.registries()))
         self.transfer(source, self.target, name, version)
@@ -146,6 +147,22 @@ def test_a_foreign_image_stops_it_before_the_commit(estate):
     assert estate.repository.commits() == ["Begin"]
 
 
+def test_what_ocm_controller_would_drop_is_refused_before_the_commit(estate):
+    rules = [dict(file="deployment.yaml", path="spec.replicas", value="2")]
+    text = json.dumps(dict(apiVersion="config.ocm.software/v1alpha1", kind="ConfigData", configuration=dict(rules=rules)))
+    manifests = estate.manifests(estate.image())
+    with open(estate.folder / "manifests" / "deployment.yaml", "a", encoding="utf-8") as file:
+        file.write("---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\n")
+    config = dict(name="config", type="PlainText", input=dict(type="utf8", text=text))
+    estate.add("acme.org/web", [manifests, config])
+    wanted = dict(component="acme.org/web", version="1.0.0", values={"any": 1})
+    refused = fail("ocm_gitops", estate.options(wanted))
+    assert "deployment.yaml" in refused.message and "first alone" in refused.message
+    assert estate.repository.commits() == ["Begin"]
+    succeed("ocm_gitops", estate.options(dict(wanted, delivery="rendered")))
+    assert "kind: Service" in estate.repository.files()["apps/web/deployment.yaml"]
+
+
 def test_a_component_without_rules_is_localized_by_its_images(estate):
     image = dict(name="image", type="ociImage", version="6.3.5", relation="external")
     image["access"] = dict(type="ociArtifact", imageReference=estate.image())
@@ -158,6 +175,31 @@ def test_a_component_without_rules_is_localized_by_its_images(estate):
     assert replaced[0]["newName"] == f"{estate.target}/air-gapped/stefanprodan/podinfo"
     succeed("ocm_gitops", estate.options(dict(item, delivery="rendered")))
     assert f"{estate.target}/air-gapped/stefanprodan/podinfo:6.3.5" in estate.repository.files()["apps/web/deployment.yaml"]
+
+
+def test_a_component_without_rules_is_localized_by_what_a_transfer_has_moved(estate):
+    image = dict(name="image", type="ociImage", version="6.3.5", relation="external")
+    image["access"] = dict(type="ociArtifact", imageReference=estate.image())
+    estate.add("acme.org/web", [estate.manifests("elsewhere.example.com/renamed:1"), image])
+    item = dict(component="acme.org/web", version="1.0.0", delivery="rendered")
+    assert "elsewhere.example.com" in fail("ocm_gitops", estate.options(item)).message
+    moved = dict(before=dict(type="ociArtifact", imageReference="elsewhere.example.com/renamed:1"), target=estate.target)
+    moved["after"] = dict(type="ociArtifact", imageReference=f"{estate.target}/renamed:1")
+    other = dict(moved, target=f"{estate.host}/other")
+    other["after"] = dict(type="ociArtifact", imageReference=f"{estate.host}/other/renamed:1")
+    succeed("ocm_gitops", estate.options(dict(item, references=[moved, other])))
+    assert f"{estate.target}/renamed:1" in estate.repository.files()["apps/web/deployment.yaml"]
+
+
+def test_before_the_transfer_the_images_of_an_archive_are_known_by_their_names(estate):
+    given = dict(type="ociArtifact", path=estate.image(), repository="/stefanprodan/podinfo")
+    image = dict(name="image", type="ociImage", version="6.3.5", input=given)
+    resources = [estate.manifests("ghcr.io/stefanprodan/podinfo:6.3.5"), image]
+    component = dict(name="acme.org/web", version="1.0.0", provider=dict(name="acme"), resources=resources)
+    source, registries = str(estate.folder / "archive"), estate.registries()
+    succeed("ocm_component", dict(repository=source, constructor=dict(components=[component]), registries=registries))
+    item = dict(component="acme.org/web", version="1.0.0", delivery="rendered", source=source)
+    succeed("ocm_gitops", estate.options(dict(item, repository=f"{estate.host}/later")), check=True)
 
 
 def chart_of(estate):
@@ -190,6 +232,34 @@ def test_a_chart_gets_its_values_from_the_rules(estate):
     assert ("FluxDeployer", "web") not in found
 
 
+def test_a_chart_that_joins_repository_and_tag_gets_a_tag(estate):
+    image = dict(name="image", type="ociImage", version="6.3.5", relation="external")
+    image["access"] = dict(type="ociArtifact", imageReference=estate.image())
+    chart = chart_of(estate)
+    (estate.folder / "web" / "values.yaml").write_text("image: {repository: ghcr.io/acme/web, tag: 1}\n")
+    rule = dict(resource=dict(name="image"), file="values.yaml")
+    rule.update(fullyQualifiedRepository="image.repository", tag="image.tag")
+    text = json.dumps(dict(localization=[rule], apiVersion="config.ocm.software/v1alpha1", kind="ConfigData"))
+    estate.add("acme.org/web", [chart, image, dict(name="config", type="PlainText", input=dict(type="utf8", text=text))])
+    item = dict(component="acme.org/web", version="1.0.0", manifests="chart", delivery="rendered")
+    succeed("ocm_gitops", estate.options(item))
+    values = objects(estate.repository.files())[("HelmRelease", "web")]["spec"]["values"]
+    repository = f"{estate.target}/air-gapped/stefanprodan/podinfo"
+    assert values == {"image": {"repository": repository, "tag": "6.3.5"}}
+
+
+def test_a_chart_is_not_confused_with_an_image_of_the_same_name(estate):
+    image = dict(name="chart", type="ociImage", version="6.3.5", relation="external")
+    image["access"] = dict(type="ociArtifact", imageReference=estate.image())
+    estate.add("acme.org/part", [image])
+    part = dict(name="part", componentName="acme.org/part", version="1.0.0")
+    estate.add("acme.org/web", [chart_of(estate)], componentReferences=[part])
+    item = dict(component="acme.org/web", version="1.0.0", manifests="chart", delivery="rendered")
+    succeed("ocm_gitops", estate.options(item, foreign_images="allow"))
+    found = objects(estate.repository.files())
+    assert "podinfo" not in found[("OCIRepository", "web")]["spec"]["url"]
+
+
 def test_without_git_the_objects_are_returned(estate):
     arguments = {key: value for key, value in estate.options(dict(delivery="rendered")).items() if not key.startswith("git_")}
     result = succeed("ocm_gitops", arguments).result
@@ -205,6 +275,12 @@ def test_accounts_are_tried(estate):
     assert wrong.result["images"][0]["reason"] == "credentials" and "wrong-password-1" not in wrong.output
     nobody = [dict(host=estate.host, ca_path=estate.ca)]
     assert "anonymous" in fail("ocm_pull_check", dict(images=[image], registries=nobody)).message
+
+
+def test_a_mirror_of_this_machine_is_none_of_the_cluster(estate):
+    registries = [dict(estate.registries("reader")[0], mirror=f"{estate.host}/nothing-here")]
+    image = f"{estate.target}/stefanprodan/podinfo:6.3.5"
+    assert succeed("ocm_pull_check", dict(images=[image], registries=registries)).result["images"][0]["pullable"]
 
 
 def test_a_missing_image_is_told(estate):

@@ -15,7 +15,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.chart im
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.check import check_objects
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.objects import CHART_LAYER, Chart, Content, render
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.settings import read_delivery
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.workloads import POD_SPECS, manifests_of, pod_spec, pull_secret_patches
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.workloads import POD_SPECS, documents, manifests_of, pod_spec, pull_secret_patches
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput, OcmError, Refused
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.reference import ImageReference
 
@@ -272,6 +272,7 @@ def test_without_git_namespace_and_pull_secret_are_put_in():
     assert [item["kind"] for item in applied] == ["Namespace", "Deployment", "ClusterRole"]
     assert applied[1]["metadata"]["namespace"] == "apps" and "namespace" not in applied[2]["metadata"]
     assert pod_spec(applied[1])["imagePullSecrets"] == [{"name": "ocm-airgap-pull"}]
+    assert {item["metadata"]["labels"]["ocm.airgap/delivery"] for item in applied} == {made.name}
     assert "imagePullSecrets" not in pod_spec(DEPLOYMENT)
 
 
@@ -282,3 +283,10 @@ def test_what_flux_could_not_apply_is_told_unless_a_kustomization_lists_the_mani
     assert [name for name, _item in manifests_of(dict(files, **{"kustomization.yaml": b"resources: [a.yaml]"}))] == ["a.yaml"]
     items = {"list.json": b'{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "A"}]}', "notes.txt": b"x"}
     assert [item["kind"] for _name, item in manifests_of(items)] == ["A"]
+
+
+def test_scalars_of_manifests_are_those_that_kubernetes_reads():
+    content = b"apiVersion: v1\nkind: ConfigMap\ndata: {day: 2026-01-31, time: 1:30, on: 'x', base: &b [1], again: *b}\n---\n"
+    (document,) = documents(content, "config.yaml")
+    assert document["data"] == {"day": "2026-01-31", "time": "1:30", "true": "x", "base": [1], "again": [1]}
+    json.dumps(document)

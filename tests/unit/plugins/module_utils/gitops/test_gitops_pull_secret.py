@@ -78,6 +78,7 @@ def test_an_account_takes_over_how_its_registry_is_reached():
         ([], {"credsStore": "desktop", "auths": {HOST: {}}}),
         ([{"host": HOST, "password": "x"}], None),
         ([], auth_file(auth="no base64")),
+        ([], {"auths": {HOST: "no mapping"}}),
     ],
 )
 def test_what_a_kubelet_cannot_use_is_an_error(pull, config):
@@ -180,3 +181,4 @@ def test_the_pull_secrets_of_an_account():
     assert with_pull_secret(None, "pull") == [{"name": "pull"}]
     assert with_pull_secret({"imagePullSecrets": [{"name": "a"}]}, "pull") == [{"name": "a"}, {"name": "pull"}]
     assert with_pull_secret({"imagePullSecrets": [{"name": "pull"}]}, "pull") == [{"name": "pull"}]
+    assert with_pull_secret({"imagePullSecrets": None}, "pull") == [{"name": "pull"}]

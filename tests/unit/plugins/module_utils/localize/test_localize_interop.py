@@ -17,6 +17,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.reference import RepositoryReference
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.sources.content import ContentFinder
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store.component_store import open_store
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store.yaml_text import load_yaml
 
 CASES = Path(__file__).resolve().parents[4] / "data" / "rules"
 ALL = sorted(case.name for case in CASES.iterdir())
@@ -42,10 +43,10 @@ def run(name):
             raise NotFound(f"The component version has no resource {dict(identity)}.")
         return resources[identity["name"]]["access"]["imageReference"]
 
-    config = ConfigData.from_mapping(rules.parse_yaml_values((case / "config.yaml").read_bytes(), "config"), "config")
+    config = ConfigData.from_mapping(load_yaml((case / "config.yaml").read_bytes(), "config"), "config")
     files = manifests(case)
     values_file = case / "values.yaml"
-    values = rules.parse_yaml_values(values_file.read_bytes(), "values") if values_file.is_file() else None
+    values = load_yaml(values_file.read_bytes(), "values") if values_file.is_file() else None
     return files, rules.localize(files, config, image_of, values)
 
 

@@ -10,7 +10,9 @@ import datetime
 import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize import rules
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.edit import Document
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.result import Change
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.tree import node_value
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.config_data import ConfigData
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import (
     InvalidContent,
@@ -29,6 +31,12 @@ TARGETS = {
     "image": "image.image", "tag": "image.tag", "repository": "image.repository", "registry": "image.registry",
     "fullyQualifiedRepository": "image.full",
 }
+
+
+def values_of(text):
+    """The first document of a file, as rules see it."""
+    root = Document.read(text, "x").parsed.root
+    return None if root is None else node_value(root, "x")
 
 
 def config(localization=(), configuration=(), **more):
@@ -61,7 +69,7 @@ def rule(value, path="spec.replicas", file="deploy/a.yaml"):
 ])
 def test_the_parts_of_a_reference(reference, registry, repository, full, image, tag):
     result = localized(reference)
-    assert rules.parse_yaml_values(result.files["values.yaml"], "x") == {
+    assert values_of(result.files["values.yaml"]) == {
         "image": {"registry": registry, "repository": repository, "full": full, "tag": tag, "image": image}
     }
     order = [change.path for change in result.changes]
@@ -88,6 +96,13 @@ def test_the_tag_form():
     assert "localization rule 1" in str(caught.value)
     with pytest.raises(InvalidInput):
         localized("ghcr.io/a/b", tag_form="digest")
+
+
+def test_the_values_of_a_chart_get_tags_but_a_digest_where_one_belongs():
+    result = localized(f"ghcr.io/a/b:6.3.5@{DIGEST}", {"tag": "image.tag"}, tag_form="values")
+    assert result.changes[0].after == "6.3.5" and not result.warnings
+    result = localized(f"ghcr.io/a/b:6.3.5@{DIGEST}", {"tag": "image.digest"}, tag_form="values")
+    assert result.changes[0].after == DIGEST and not result.warnings
 
 
 def test_a_number_like_tag_is_quoted():
@@ -192,7 +207,7 @@ def test_values_are_merged_over_the_defaults():
     defaults = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
     values = {"a": {"c": [9], "e": {"f": None}}, "d": {"x": 1}}
     result = configured(values, rule("(( a ))", "out.a"), rule("(( d ))", "out.d"), defaults=defaults)
-    found = rules.parse_yaml_values(result.files["deploy/a.yaml"], "x")["out"]
+    found = values_of(result.files["deploy/a.yaml"])["out"]
     assert found == {"a": {"b": 1, "c": [9], "e": {"f": None}}, "d": {"x": 1}}
     assert defaults == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
 
@@ -269,9 +284,9 @@ def test_a_file_with_several_documents_is_warned_about_once():
     (b"", None),
     (b"# nothing\n", None),
     (b"a: 2020-01-01\nb: 2020-01-01T10:00:00Z\n", {"a": "2020-01-01", "b": "2020-01-01T10:00:00Z"}),
-    (b"a: [yes, No, on, y, true, 'yes']\n", {"a": [True, False, True, "y", True, "yes"]}),
+    (b"a: [yes, No, on, y, true, 'yes']\n", {"a": [True, False, True, True, True, "yes"]}),
     (b"a: [1, 0x1f, 017, 0o17, 0b11, 1_000, -5, +5]\n", {"a": [1, 31, 15, 15, 3, 1000, -5, 5]}),
-    (b"a: [1.5, 1e3, .5, 08]\n", {"a": [1.5, 1000.0, 0.5, 8.0]}),
+    (b"a: [1.5, 1e3, .5, 08, 1e999]\n", {"a": [1.5, 1000.0, 0.5, 8.0, "1e999"]}),
     (b"a: [1:30, .inf, 1.2.3, =]\n", {"a": ["1:30", ".inf", "1.2.3", "="]}),
     (b"a: [~, null, '', ]\nb:\n", {"a": [None, None, ""], "b": None}),
     (b"1: a\ntrue: b\n", {"1": "a", "true": "b"}),
@@ -282,7 +297,7 @@ def test_a_file_with_several_documents_is_warned_about_once():
     (b"a: !!str 1\nb: ! 1\nc: !x 1\n", {"a": "1", "b": "1", "c": "1"}),
 ])
 def test_values_as_go_reads_them(text, value):
-    found = rules.parse_yaml_values(text, "x")
+    found = values_of(text)
     assert found == value
     assert repr(found) == repr(value)
 
@@ -300,6 +315,6 @@ def test_values_as_go_reads_them(text, value):
 ])
 def test_texts_that_are_no_values(text, words):
     with pytest.raises(InvalidContent) as caught:
-        rules.parse_yaml_values(text, "x")
+        values_of(text)
     for word in words:
         assert word in str(caught.value)

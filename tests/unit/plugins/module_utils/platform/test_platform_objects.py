@@ -154,15 +154,15 @@ def test_only_resources_with_an_image_reference_count():
 
 
 def test_additions_are_made_once():
-    objects = objects_of(DEPLOYMENT, SERVICE)
+    objects, states = objects_of(DEPLOYMENT, SERVICE), []
     for _time in range(2):
         additions.add_label(objects, "flux")
         additions.add_pull_secret(objects, "pull")
         additions.add_authorities(objects, "authorities", "PEM")
         additions.add_annotations(objects, {"source-controller": {"a": "1"}})
         additions.set_arguments(objects, {"source-controller": {"--log-level": "debug", "--new": "x"}})
-        first = copy.deepcopy(objects) if _time == 0 else first
-    assert objects == first
+        states.append(copy.deepcopy(objects))
+    assert states[0] == states[1]
     assert all(item["metadata"]["labels"] == {"ocm.airgap/platform": "flux"} for item in objects)
     template = objects[-1]["spec"]["template"]
     assert template["spec"]["imagePullSecrets"] == [{"name": "pull"}]
