@@ -15,6 +15,9 @@ import pytest
 from .ansible_run import Ansible
 from .estate import Lab
 
+# Whoever looks at the arguments of processes meanwhile would find this one's.
+pytestmark = pytest.mark.alone
+
 PRINTED = {"ansible.builtin.debug": {"msg": "{{ secret }}"}}
 ENCODED = {"ansible.builtin.debug": {"msg": "{{ ('user:' ~ secret) | b64encode }}"}}
 ARGUMENT = {"ansible.builtin.command": {"argv": ["sh", "-c", "sleep 1", "{{ secret }}"]}, "no_log": True}

@@ -361,7 +361,7 @@ def test_trap_8_every_namespace_with_a_flux_deployer_gets_the_authority(
 
 
 # What the role's own main.yml hands on.
-CERTIFICATES = {"platform_namespace": "ocm-system"}
+CERTIFICATES = {"platform_namespace": "ocm-system", "platform_force": False}
 
 
 def made_by_the_deployer(stage: Stage, cluster: Cluster) -> None:
