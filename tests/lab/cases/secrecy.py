@@ -30,7 +30,7 @@ class Secrets:
         """One more. It has to be long: a short one may be found by accident."""
         if len(secret) < 12:
             raise ValueError("this is too short to be looked for")
-        self._spellings |= {spelling for spelling in _spellings(secret)}
+        self._spellings.update(_spellings(secret))
 
     def found_in(self, content: bytes) -> bool:
         return any(spelling in content for spelling in self._spellings)

@@ -203,7 +203,7 @@ class TestPlatform:
         done = ansible.playbook("ocm.airgap.site", variables, "--check").must_succeed()
         said = "\n".join(str(task.result.get("msg")) for task in done.named("missing namespace flux-system"))
         assert "Deployment source-controller" in said, said
-        assert "Apply the definitions of flux" in " ".join(done.states("changed"))
+        assert "apply the definitions of flux" in " ".join(done.states("changed"))
         assert (audit.changes(), registry.writes(), site.repository.commits()) == ([], [], commits)
         assert cluster.get("namespace", "flux-system") == {} == cluster.get("namespace", "ocm-system")
 
