@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-_INTERVAL = 0.02
-_LOOKS = 50  # a process becomes another program soon after it has begun, or not at all
+_INTERVAL = 0.04
+_LOOKS = 25  # a process becomes another program soon after it has begun, or not at all
 
 
 class Secrets:

@@ -46,7 +46,7 @@ class TestGuide:
     ) -> None:
         watch = site.watch()
         with lab.without("public"):
-            site.deliver("--tags", AFTER_THE_TRANSFER).must_succeed()
+            site.deliver("--diff", "--tags", AFTER_THE_TRANSFER).must_succeed()
         assert any(f"/namespaces/{site.namespace}/secrets" in change for change in watch.changes())
         assert cluster.images(site.namespace) == [site.image("6.3.5")]
 
