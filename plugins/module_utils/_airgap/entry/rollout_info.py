@@ -44,8 +44,8 @@ def rollout_info(context: Context) -> Dict[str, Any]:
     if params["wait_timeout"] < 0:
         raise InvalidInput(f"wait_timeout must not be negative ({params['wait_timeout']}).")
     component = check_component_name(params["component"]) if params["component"] else ""
-    texts = (params[key] or "" for key in ("version", "target_namespace"))
-    wanted = Wanted(params["namespace"], params["name"] or "", component, *texts)
+    version, target_namespace = params["version"] or "", params["target_namespace"] or ""
+    wanted = Wanted(params["namespace"], params["name"] or "", component, version, target_namespace)
     cluster = open_cluster(context)
     chain = _wait(cluster, wanted, params["wait_timeout"])
     return _result(context, cluster, chain)

@@ -64,6 +64,7 @@ def rollout(api, **params):
         name="podinfo",
         component=None,
         version=None,
+        target_namespace=None,
         target=make.PRIVATE,
         wait_timeout=0,
         try_images=False,
