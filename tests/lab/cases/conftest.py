@@ -75,7 +75,8 @@ def podinfo(lab: Lab, ansible: Ansible) -> str:
     """The repository in the public registry that holds both versions of podinfo."""
     source = f"{lab.public}/guide"
     files = Path(__file__).resolve().parents[3] / "playbooks" / "files" / "podinfo"
-    ansible.module("ocm_transfer", {"source": str(files), "target": source, "component": PODINFO}).must_succeed()
+    with lab.with_server("public"):
+        ansible.module("ocm_transfer", {"source": str(files), "target": source, "component": PODINFO}).must_succeed()
     return source
 
 

@@ -7,15 +7,15 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,15 +53,21 @@ class Lab:
         self.ocm_controller = bool(named["LAB_OCM_CONTROLLER"])
 
     @contextmanager
-    def without(self, *names: str) -> Iterator[None]:
-        """Switches servers off, and on again at the end."""
-        for name in names:
+    def without(self, name: str) -> Iterator[None]:
+        """Switches a server off, when nobody keeps it on, and on again at the end."""
+        with _lock(name, fcntl.LOCK_EX):
             service.ask("stop", name)
-        try:
-            yield
-        finally:
-            for name in reversed(names):
+            try:
+                yield
+            finally:
                 service.ask("start", name)
+
+    @staticmethod
+    @contextmanager
+    def with_server(name: str) -> Iterator[None]:
+        """Keeps a server on that another worker may want to switch off."""
+        with _lock(name, fcntl.LOCK_SH):
+            yield
 
     @staticmethod
     def switch(action: str, name: str) -> None:
@@ -197,6 +203,13 @@ class GitRepository:
         """The content of every object."""
         command = ["git", "-C", str(self.bare), "cat-file", "--batch", "--batch-all-objects"]
         return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+
+
+@contextmanager
+def _lock(name: str, how: int) -> Iterator[None]:
+    with service.SOCKET.with_name(f"{name}.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, how)
+        yield
 
 
 def until(condition: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:

@@ -65,11 +65,19 @@ data: {"run.sh": "echo ${HOSTNAME}"}
 """
 
 
+@pytest.fixture(autouse=True)
+def public_registry(lab: Lab) -> Iterator[None]:
+    """It is on while a test reads from it."""
+    with lab.with_server("public"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def moved(lab: Lab, ansible: Ansible, podinfo: str) -> str:
     """The same component in another repository of the public registry."""
     target = f"{lab.public}/traps"
-    ansible.module("ocm_transfer", {"source": str(BUNDLED), "target": target, "component": PODINFO}).must_succeed()
+    with lab.with_server("public"):
+        ansible.module("ocm_transfer", {"source": str(BUNDLED), "target": target, "component": PODINFO}).must_succeed()
     return target
 
 
