@@ -62,7 +62,8 @@ class Site:
             "flux_kustomization": self.name,
             "pull_secret": f"{self.name}-pull",
             "service_account": f"{self.name}-ops",
-            "interval": "5s",
+            # Flux is asked, and looks seldom; nobody can ask ocm-controller.
+            "interval": "1m0s" if self.delivery == "rendered" else "5s",
             "wait_timeout": 120,
             "name": f"{self.name}-podinfo",
             **more,

@@ -4,7 +4,8 @@
 
 """Faults in the middle of a run: it says what and where and what to do, leaves nothing half done, and can be repeated.
 
-The story is one command, given again and again. Each time something else breaks, and each time it gets further.
+The story is one command, given again and again, or the one phase of it that matters. Each time something else breaks,
+and each time it gets further.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ class TestFaults:
 
     def test_the_registry_is_down_when_manifests_are_read(self, lab: Lab, cluster: Cluster, site: Site) -> None:
         with in_time():
-            run = site.deliver(at=(COMMIT, service("stop", "private")))
+            run = site.deliver("--tags", "gitops", at=(COMMIT, service("stop", "private")))
         fails_clearly(run, lab.private, PODINFO)
         assert site.repository.commits() == 1
         assert cluster.get("gitrepositories", site.name, "flux-system") == {}
@@ -166,14 +167,14 @@ class TestFaults:
     def test_the_password_of_git_has_changed(self, cluster: Cluster, site: Site, ansible: Ansible) -> None:
         ansible.secrets.add(_OTHER)
         with in_time():
-            run = site.deliver(git_password=_OTHER)
+            run = site.deliver("--tags", "gitops", git_password=_OTHER)
         fails_clearly(run, site.repository.url, "git_password")
         assert site.repository.commits() == 1
         assert cluster.get("gitrepositories", site.name, "flux-system") == {}
 
     def test_the_git_server_goes_while_it_takes_the_commit(self, cluster: Cluster, site: Site) -> None:
         with self._hook(site, "pre-receive", f"{service('stop', 'git')}; exit 1"), in_time():
-            run = site.deliver()
+            run = site.deliver("--tags", "gitops")
         fails_clearly(run, site.repository.url, "up")
         assert site.repository.commits() == 1
         assert cluster.get("gitrepositories", site.name, "flux-system") == {}
@@ -181,7 +182,7 @@ class TestFaults:
     def test_the_git_server_goes_after_it_has_taken_the_commit(self, lab: Lab, cluster: Cluster, site: Site) -> None:
         """Nobody can know that it has; the next run has to see it."""
         with self._hook(site, "post-receive", service("stop", "git")), in_time():
-            run = site.deliver()
+            run = site.deliver("--tags", "gitops")
         fails_clearly(run, site.repository.url, "up")
         assert site.repository.commits() == 2
         assert cluster.get("gitrepositories", site.name, "flux-system") == {}
