@@ -99,7 +99,7 @@ def site(
 ) -> Iterator[Site]:
     """A site for the class: a Git repository, a namespace and Flux objects that nobody else uses."""
     story = request.node.name.replace("Test", "").lower()
-    name = re.sub("[^a-z0-9]+", "-", f"{story} {'' if delivery == 'rendered' else delivery}".strip())
+    name = re.sub("[^a-z0-9]+", "-", f"site {story} {'' if delivery == 'rendered' else delivery}".strip())
     made = Site(lab, ansible, tmp_path_factory.mktemp(name), name, delivery)
     made.source = podinfo
     yield made

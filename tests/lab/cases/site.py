@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ class Watch:
     def changes(self) -> list[str]:
         """What the collection wrote: to the registry, to the API server, to Git."""
         registry = [request for request in self._registry.writes() if f"/v2/{self._site.name}/" in request]
-        cluster = [change for change in self._audit.changes() if self._site.name in change]
+        own = re.compile(rf"\b{re.escape(self._site.name)}\b")
+        cluster = [change for change in self._audit.changes() if own.search(change)]
         commits = self._site.repository.commits() - self._commits
         return registry + cluster + commits * ["a commit"]
 
