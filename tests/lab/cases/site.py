@@ -95,12 +95,12 @@ class Site:
     def give_the_controller_its_account(self, cluster: Cluster) -> None:
         """What step 3 of the guide makes: a Secret and a ServiceAccount in the controller's namespace."""
         cluster.apply(
-            pull_secret(f"{self.name}-guide", "ocm-system", self.lab.private, self.lab.pull),
+            pull_secret(f"{self.name}-pull", "ocm-system", self.lab.private, self.lab.pull),
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
                 "metadata": {"name": f"{self.name}-ops", "namespace": "ocm-system"},
-                "imagePullSecrets": [{"name": f"{self.name}-guide"}],
+                "imagePullSecrets": [{"name": f"{self.name}-pull"}],
             },
         )
 

@@ -36,7 +36,9 @@ class TestGuide:
         cluster.kubectl("create", "namespace", site.namespace)
         if delivery == "controller":
             site.give_the_controller_its_account(cluster)
-        run = site.deliver("--tags", WITHOUT_CREDENTIALS, wait_timeout=60).must_fail()
+        # A FluxDeployer looks at its source again after a minute, and at what it has made after another one.
+        patience = 60 if delivery == "rendered" else 180
+        run = site.deliver("--tags", WITHOUT_CREDENTIALS, wait_timeout=patience).must_fail()
         until(lambda: cluster.waiting(site.namespace) & {"ImagePullBackOff", "ErrImagePull"}, what="ImagePullBackOff")
         assert f"{site.name}-pull" in run.failure and "credentials" in run.failure, run.failure
         assert cluster.images(site.namespace) == []
