@@ -10,12 +10,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.digest import is_digest
 from ..model.errors import InvalidInput
+from ..model.pod_spec import CONTAINER_LISTS, template_path
 from ..model.reference import ImageReference, RepositoryReference
 from .keyring import secret_names
 from .links import Chain, Link
 from .objects import (
     COMPONENT_VERSION,
-    CRON_JOB,
     POD,
     SERVICE_ACCOUNT,
     WORKLOAD_KINDS,
@@ -25,8 +25,6 @@ from .objects import (
     sequence,
     text,
 )
-
-_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,7 @@ def images_of(chain: Chain, target: Optional[RepositoryReference], cluster: Clus
 
 
 def _template(link: Link) -> Mapping[str, Any]:
-    path = (
-        ("spec", "jobTemplate", "spec", "template", "spec") if link.kind == CRON_JOB else ("spec", "template", "spec")
-    )
-    return mapping(link.content, *path)
+    return mapping(link.content, *template_path(link.kind.kind), "spec")
 
 
 def _later_secrets(cluster: Cluster, namespace: str, spec: Mapping[str, Any]) -> Tuple[str, ...]:
@@ -126,7 +121,7 @@ def _images(
     is_pod = link.kind == POD
     workload = link.workload if is_pod else f"{link.kind}/{link.name}"
     pod = link.name if is_pod else ""
-    containers = [entry for field in _CONTAINERS for entry in sequence(spec, field)]
+    containers = [entry for field in CONTAINER_LISTS for entry in sequence(spec, field)]
     return [
         ContainerImage(
             link.namespace,

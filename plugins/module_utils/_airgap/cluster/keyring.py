@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional, Tuple
 
 from ..model.errors import InvalidInput
-from ..model.pull_secrets import pull_secrets_of
+from ..model.pod_spec import pull_secrets_of
 from ..model.reference import DOCKER_HUB, DOCKER_HUB_ALIASES, ImageReference
 from ..oci.authfile import Credentials, read_entry
 from .objects import Object, mapping, name_of, text

@@ -9,7 +9,7 @@ import copy
 from typing import Any, Dict, List, Sequence
 
 from ..model.labels import DELIVERY
-from ..model.pull_secrets import FIELD, with_pull_secret
+from ..model.pod_spec import FIELD, with_pull_secret
 from .objects import Placed
 from .settings import Delivery
 from .workloads import pod_spec

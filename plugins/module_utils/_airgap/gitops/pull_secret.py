@@ -16,15 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..model.errors import InvalidContent, InvalidInput, Refused
-from ..model.pull_secrets import with_pull_secret
 from ..model.reference import DOCKER_HUB, RepositoryReference
 from ..oci.authfile import DOCKER_HUB_KEY, Credentials, read_entry, split_key
 from ..oci.settings import is_prefix, split_location
-
-__all__ = [
-    "DATA_KEY", "RECORD", "SECRET_TYPE", "PullAccount", "SecretPlan", "docker_config", "plan_secret",
-    "plan_secret_removal", "pull_accounts", "with_pull_secret",
-]
 
 SECRET_TYPE = "kubernetes.io/dockerconfigjson"
 DATA_KEY = ".dockerconfigjson"

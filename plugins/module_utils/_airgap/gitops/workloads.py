@@ -10,22 +10,23 @@ import posixpath
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidContent
-from ..model.pull_secrets import pull_secrets_of
+from ..model.pod_spec import CONTAINER_LISTS, pull_secrets_of, template_path
 from ..store.yaml_text import load_yaml_documents
 
-_TEMPLATE = ("spec", "template", "spec")
+_API_VERSIONS = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "ReplicaSet": "apps/v1",
+    "Job": "batch/v1",
+    "CronJob": "batch/v1",
+    "ReplicationController": "v1",
+    "Pod": "v1",
+}
 # kind -> (apiVersion, path of the pod specification)
 POD_SPECS: Dict[str, Tuple[str, Tuple[str, ...]]] = {
-    "Deployment": ("apps/v1", _TEMPLATE),
-    "StatefulSet": ("apps/v1", _TEMPLATE),
-    "DaemonSet": ("apps/v1", _TEMPLATE),
-    "ReplicaSet": ("apps/v1", _TEMPLATE),
-    "Job": ("batch/v1", _TEMPLATE),
-    "CronJob": ("batch/v1", ("spec", "jobTemplate", "spec", "template", "spec")),
-    "ReplicationController": ("v1", _TEMPLATE),
-    "Pod": ("v1", ("spec",)),
+    kind: (version, (*template_path(kind), "spec")) for kind, version in _API_VERSIONS.items()
 }
-_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 SUFFIXES = (".yaml", ".yml", ".json")
 # Files of other programs that lie between manifests, and that Flux does not apply.
 NOT_MANIFESTS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -103,7 +104,7 @@ def pod_spec(manifest: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
 def images_of(manifest: Mapping[str, Any]) -> List[str]:
     """The images of a workload's containers, each once."""
     spec = pod_spec(manifest) or {}
-    containers = [item for key in _CONTAINERS for item in spec.get(key) or [] if isinstance(item, Mapping)]
+    containers = [item for key in CONTAINER_LISTS for item in spec.get(key) or [] if isinstance(item, Mapping)]
     return list(dict.fromkeys(str(item["image"]) for item in containers if item.get("image")))
 
 

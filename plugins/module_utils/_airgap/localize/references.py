@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from ..model.errors import InvalidContent, InvalidInput
+from ..model.pod_spec import CONTAINER_LISTS
 from ..model.reference import ImageReference, RepositoryReference
 from . import render
 from .edit import BOM, Splice, apply_splices
@@ -17,7 +18,6 @@ from .result import Change, LocalizeResult
 from .tree import Node, content_end, decode, parse_all, without_properties
 
 SUFFIXES = (".yaml", ".yml", ".json")
-CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 _IMAGE_LINE = re.compile(r"""^[ \t-]*["']?image["']?:[ \t]*["']?([^\s"'#{}]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 

@@ -1,7 +1,7 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place where oras and requests are imported; entry code reports their absence (HAS_ORAS)."""
+"""The one place where oras and requests are imported; entry reports their absence."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 
 from ..model.digest import digest_of
 from ..model.errors import InvalidInput
-from ..model.pull_secrets import FIELD, with_pull_secret
+from ..model.pod_spec import FIELD, with_pull_secret
 from .objects import Object, containers, pod_templates
 
 LABEL = "ocm.airgap/platform"

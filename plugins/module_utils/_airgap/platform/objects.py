@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ..model.errors import InvalidContent
+from ..model.pod_spec import template_path
 from ..store.yaml_text import load_yaml
 
 Object = Dict[str, Any]
@@ -23,8 +24,6 @@ FIRST = (
     "ClusterRoleBinding", "Role", "RoleBinding", "NetworkPolicy", "ConfigMap", "Secret", "Service",
 )
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
-# Where the pod's metadata and specification are.
-_TEMPLATES = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
 
 _DOCUMENT = re.compile(r"(?m)^---(?=[ \t\r\n]|\Z)")
 
@@ -58,7 +57,7 @@ def pod_templates(objects: Sequence[Object]) -> Iterator[Tuple[Object, Object]]:
         if item["kind"] not in WORKLOADS:
             continue
         template: Any = item
-        for key in _TEMPLATES.get(item["kind"], ("spec", "template")):
+        for key in template_path(item["kind"]):
             template = template.get(key) if isinstance(template, dict) else None
         if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
             raise InvalidContent(f"{object_name(item)} has no pod template.")

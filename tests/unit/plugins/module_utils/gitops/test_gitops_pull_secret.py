@@ -18,9 +18,9 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_sec
     plan_secret,
     plan_secret_removal,
     pull_accounts,
-    with_pull_secret,
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput, Refused
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.pod_spec import with_pull_secret
 
 HOST = "registry.example.com"
 PULL = {"host": HOST, "username": "reader", "password": "reader-password-1"}

@@ -1,13 +1,21 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""imagePullSecrets, the field by which pods and ServiceAccounts name the Secrets to pull with."""
+"""Where the pod specification of a workload is, its lists of containers, and the Secrets that it names to pull with."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+CONTAINER_LISTS = ("initContainers", "containers", "ephemeralContainers")
+# ServiceAccounts have it, too.
 FIELD = "imagePullSecrets"
+_TEMPLATES = {"Pod": (), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+
+
+def template_path(kind: str) -> Tuple[str, ...]:
+    """The keys that lead from an object that makes pods to its pod template, a mapping with `metadata` and `spec`."""
+    return _TEMPLATES.get(kind, ("spec", "template"))
 
 
 def pull_secrets_of(holder: Optional[Mapping[str, Any]]) -> List[str]:
