@@ -17,15 +17,15 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate i
     with_references as complete_references,
     with_versions as complete_versions,
 )
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.git import GitLocation
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.location import GitLocation
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_secret import (
     PullAccount,
     plan_secret,
     plan_secret_removal,
     pull_accounts,
-    with_pull_secret,
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import OcmError
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.pod_spec import with_pull_secret
 
 
 def _plain(value: Any) -> Any:

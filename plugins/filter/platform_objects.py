@@ -99,7 +99,7 @@ _value:
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.component import former_references
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.localize.former import former_references
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import OcmError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.placement import parse_path_mapping
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.platform import additions

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -121,6 +123,17 @@ def test_modules_import_entry_alone():
     for path in python_files("plugins/modules"):
         faults += faults_of_module(path.read_text(encoding="utf-8"), module_name(path))
     assert not faults
+
+
+def test_filters_load_no_client():
+    """Ansible loads every filter file in every process that needs one filter: clients would cost half a second each."""
+    names = [module_name(path) for path in python_files("plugins/filter")]
+    assert names
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    clients = ("jsonschema", "kubernetes", "oras", "requests")
+    program = f"import {', '.join(names)}; import sys; print(sorted(set(sys.modules) & set({clients!r})))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..gitops.chart import VALUES, PackedChart, changed_values, foreign_in_values, is_chart, read_chart
 from ..gitops.check import check_objects
-from ..gitops.git import GitClone, GitLocation, GitSettings, Published, publish
+from ..gitops.git import GitClone, GitSettings, Published, publish
+from ..gitops.location import GitLocation
 from ..gitops.objects import Chart, Content
 from ..gitops.rendering import Localized, Ready, render_delivery
 from ..gitops.settings import Delivery, read_delivery
 from ..gitops.tree import Rendered, Tree, TreePlan, plan_tree
 from ..gitops.workloads import manifests_of
-from ..localize.component import ComponentFiles, Placement, former_references
+from ..localize.component import ComponentFiles, Placement
+from ..localize.former import former_references
 from ..localize.images import component_images, former_images, moved_images
 from ..localize.result import LocalizeResult
 from ..localize.rules import foreign_images, localize as apply_rules, rewrite_references

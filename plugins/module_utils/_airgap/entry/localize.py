@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ..localize.component import ComponentFiles, Placement, former_references, read_folder
+from ..localize.component import ComponentFiles, Placement, read_folder
+from ..localize.former import former_references
 from ..localize.paths import JSONPATH_IMPORT_ERROR
 from ..localize.rules import LocalizeResult, foreign_images, localize as apply_rules, rewrite_references
 from ..localize.schema import JSONSCHEMA_IMPORT_ERROR

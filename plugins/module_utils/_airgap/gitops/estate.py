@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ..model.errors import InvalidInput
-from .git import GitLocation
+from .location import GitLocation
 
 COMPONENT_KEYS = (
     "component", "version", "constraint", "name", "manifests", "config", "values", "rules", "target_namespace", "follow",

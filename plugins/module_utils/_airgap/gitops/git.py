@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..model.errors import InvalidInput, NotFound, OcmError, Refused
+from .location import GitLocation
 from .lock import LOCK_NAME
 from .tree import Tree, TreePlan
 from .workloads import SUFFIXES
 
 MAX_TREE_FILE = 4 * 1024 * 1024
 _TIMED_OUT = 124
-_SCHEME = re.compile(r"\A([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _AUTHOR = re.compile(r"\A\s*([^<>\n]+?)\s*<([^<>\s]+)>\s*\Z")
 _BRANCH = re.compile(r"\A(?![-/.])[^\s~^:?*\[\\\x00-\x1f]+\Z")
 _REJECTED = ("[rejected]", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "stale info")
@@ -46,40 +46,6 @@ esac
 
 class GitError(OcmError):
     """Git, or the server that it talks to, does not do what was asked."""
-
-
-@dataclass(frozen=True)
-class GitLocation:
-    """A repository. url: without login."""
-
-    url: str
-    username: str = ""
-    password: str = field(default="", repr=False)
-
-    @classmethod
-    def parse(cls, text: str, username: str = "", password: str = "") -> "GitLocation":
-        """Split a login off a URL; a login given beside it wins. Raises InvalidInput."""
-        if not text or text.startswith("-") or any(ord(letter) < 32 for letter in text):
-            raise InvalidInput("The URL of the Git repository is not one.", "Write it as https://git.example.com/team/estate.git.")
-        match = _SCHEME.match(text)
-        if not match:
-            return cls(text, username, password)
-        authority, slash, path = text[match.end():].partition("/")
-        login, _at, host = authority.rpartition("@")
-        name, _colon, secret = login.partition(":")
-        keeps_name = match.group(1).lower() not in ("http", "https") and name
-        url = f"{match.group(0)}{name + '@' if keeps_name else ''}{host}{slash}{path}"
-        return cls(url, username or _unquoted(name), password or _unquoted(secret))
-
-    @property
-    def server(self) -> str:
-        """`https://host:port`, which Git names when it asks for a login."""
-        match = _SCHEME.match(self.url)
-        return match.group(0) + self.url[match.end():].partition("/")[0] if match else ""
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"%([0-9A-Fa-f]{2})", lambda match: chr(int(match.group(1), 16)), text)
 
 
 @dataclass(frozen=True)

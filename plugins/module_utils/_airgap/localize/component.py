@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ..model.access import Access
 from ..model.config_data import ConfigData
@@ -137,35 +137,3 @@ def read_folder(path: str) -> Dict[str, bytes]:
             with open(full, "rb") as file:
                 found[os.path.relpath(full, path).replace(os.sep, "/")] = file.read()
     return found
-
-
-def former_references(resources: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
-    """From the `resources` that a transfer returned: every spelling of a former image reference -> the new one."""
-    found: Dict[str, str] = {}
-    for number, entry in enumerate(resources):
-        before, after = _image_text(entry, "before", number), _image_text(entry, "after", number)
-        if before and after:
-            for spelling in _spellings(ImageReference.parse(before)) + [before]:
-                found[spelling] = after
-    return found
-
-
-def _image_text(entry: Mapping[str, Any], side: str, number: int) -> str:
-    access = entry.get(side) if isinstance(entry, Mapping) else None
-    if not isinstance(access, Mapping):
-        raise InvalidInput(
-            f"references[{number}] has no access in {side}.", "references takes the resources that ocm_transfer returned."
-        )
-    return str(access.get("imageReference") or "")
-
-
-def _spellings(image: ImageReference) -> List[str]:
-    """The forms in which manifests write one image: with and without digest, Docker Hub's short names."""
-    plain = image.without_scheme()
-    forms = [plain] + ([ImageReference(plain.host, plain.repository, plain.tag)] if plain.tag and plain.digest else [])
-    texts = [str(form) for form in forms]
-    if image.host == "docker.io":
-        texts += [text[len("docker.io/"):] for text in texts]
-        texts += [text[len("library/"):] for text in texts if text.startswith("library/")]
-        texts += [f"index.docker.io/{text[len('docker.io/'):]}" for text in texts if text.startswith("docker.io/")]
-    return texts

@@ -13,7 +13,8 @@ from ..model.reference import ImageReference
 from ..sources.content import ContentFinder, stated_artifact_digest
 from ..store.component_store import ComponentStore
 from ..store.component_version import StoredVersion
-from .component import ComponentFiles, Placement, former_references
+from .component import ComponentFiles, Placement
+from .former import former_references
 from .references import foreign_images
 
 IMAGE_TYPES = ("ociimage", "ociartifact", "dockerimage")

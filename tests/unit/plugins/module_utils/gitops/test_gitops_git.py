@@ -14,10 +14,10 @@ import pytest
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.git import (
     GitClone,
     GitError,
-    GitLocation,
     GitSettings,
     publish,
 )
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.location import GitLocation
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.tree import TreePlan
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidInput, NotFound, Refused
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
