@@ -424,7 +424,7 @@ class StubApi(ScriptedServer):
         kinds = {found["kind"] for found in self.cluster.objects if found["apiVersion"] == api_version}
         kind = next((Kind(api_version, name) for name in kinds if _plural(name) == rest[0]), None)
         if kind is None:
-            return _json(dict(kind="Status", message="the server could not find the requested resource"), 404)
+            return Reply(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
         if len(rest) == 1:
             found = self.cluster.list(
                 kind, namespace, asked.query.get("labelSelector", [""])[0], asked.query.get("fieldSelector", [""])[0]
@@ -442,7 +442,8 @@ class StubApi(ScriptedServer):
                     found["metadata"].setdefault("annotations", {}).update(annotations)
                     self.on_patch(found)
                 return _json(found)
-        return _json(dict(kind="Status", message=f"{_plural(kind.kind)} {name!r} not found"), 404)
+        details = dict(name=name, group=kind.group, kind=_plural(kind.kind))
+        return _json(dict(kind="Status", message=f"{_plural(kind.kind)} {name!r} not found", details=details), 404)
 
 
 def _plural(kind: str) -> str:

@@ -79,9 +79,11 @@ class LiveCluster(Cluster):
             try:
                 answer = resource.get(name=name, namespace=namespace or None, _request_timeout=REQUEST_TIMEOUT)
             except ApiException as error:
-                if error.status == 404:
-                    return None
-                raise
+                if error.status != 404:
+                    raise
+                if not _names_an_object(error):
+                    self._forget(kind)
+                return None
             return answer.to_dict()
 
     def list(self, kind: Kind, namespace: str, selector: str = "", fields: str = "") -> List[Object]:
@@ -93,11 +95,10 @@ class LiveCluster(Cluster):
             try:
                 answer = resource.get(namespace=namespace, _request_timeout=REQUEST_TIMEOUT, **options)
             except ApiException as error:
-                if error.status == 404:
-                    # The kind has gone, what the client remembers of the API server is older.
-                    self._forget(kind)
-                    return []
-                raise
+                if error.status != 404:
+                    raise
+                self._forget(kind)
+                return []
             # The items of a list do not say what they are.
             own = dict(apiVersion=kind.api_version, kind=kind.kind)
             return [dict(item, **own) for item in answer.to_dict().get("items") or ()]
@@ -137,6 +138,7 @@ class LiveCluster(Cluster):
         return found
 
     def _forget(self, kind: Kind) -> None:
+        """The kind is not there, or not any more: what the client remembers of the API server may be older."""
         self._resources.pop(kind, None)
         self._unknown[kind] = time.monotonic()
 
@@ -198,6 +200,14 @@ def _api_error(error: Any, operation: str) -> ClusterError:
         415: "The API server is older than this client expects.",
     }
     return ClusterError(message, hints.get(status, ""), status)
+
+
+def _names_an_object(error: Any) -> bool:
+    """Whether the API server says which object is missing. Where it does not serve the kind it knows of none."""
+    try:
+        return bool(json.loads(error.body)["details"]["name"])
+    except (TypeError, ValueError, KeyError):
+        return False
 
 
 def _said(error: Any) -> str:

@@ -323,6 +323,16 @@ def test_a_cluster_without_the_kinds():
         assert "install it" in result["diagnosis"][0]["remedy"]
 
 
+def test_kinds_that_have_gone_since_the_client_learned_of_them():
+    """What the client has found out about an API server lies in a file that outlives the module."""
+    with StubApi(make.controller_estate()) as api:
+        assert rollout(api)["ready"] is True
+        api.cluster.objects[:] = [make.deployment()]
+        result = rollout(api)
+        assert result["ready"] is False
+        assert "install it" in result["diagnosis"][0]["remedy"]
+
+
 def test_an_image_of_another_registry_is_not_asked_for():
     current = make.replica_set(make.deployment())
     foreign = make.pod(current, "ghcr.io/stefanprodan/podinfo:6.3.5")
