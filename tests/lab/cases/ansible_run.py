@@ -74,11 +74,14 @@ def _message(result: Mapping[str, Any]) -> str:
 
 
 class Ansible:
-    """Runs playbooks of the collection as a user would, each with a home and temporary files of its own."""
+    """Runs playbooks of the collection as a user would, each with a home of its own."""
 
     def __init__(self, folder: Path, logs: Path, secrets: Secrets) -> None:
         self.folder, self.logs, self.secrets = folder, logs, secrets
         self._number = 0
+        # One for all runs, as on a user's machine: kubernetes.core keeps there what it has found out about a cluster.
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
         logs.mkdir(parents=True, exist_ok=True)
 
     def playbook(
@@ -93,7 +96,7 @@ class Ansible:
         """One run. at: the name of a task, and a shell command that is run when that task is about to begin."""
         self._number += 1
         folder = self.folder / f"run-{self._number:03}"
-        (folder / "tmp").mkdir(parents=True)
+        folder.mkdir()
         values = folder / "variables.json"
         values.touch(mode=0o600)
         values.write_text(json.dumps(variables), encoding="utf-8")
@@ -134,7 +137,7 @@ class Ansible:
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
             "HOME": str(folder),
-            "TMPDIR": str(folder / "tmp"),
+            "TMPDIR": str(self.temporary),
             "LAB_RECORD": str(folder / "record.json"),
         }
 
@@ -142,7 +145,8 @@ class Ansible:
         assert len(arguments.looks) > 5, "the processes of the run were not looked at"
         assert not arguments.found, f"a secret was an argument of {sorted(arguments.found)}"
         assert not self.secrets.found_in(log.read_bytes()), f"a secret was printed, see {log}"
-        assert not self.secrets.files_with(folder), f"a secret was left in {self.secrets.files_with(folder)}"
+        left = self.secrets.files_with(folder) + self.secrets.files_with(self.temporary)
+        assert not left, f"a secret was left in {left}"
 
 
 def _tasks(record: Path) -> list[Task]:

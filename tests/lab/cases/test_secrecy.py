@@ -43,3 +43,4 @@ def test_it_would_be_found(lab: Lab, ansible: Ansible, tmp_path: Path, task: dic
     file.write_text(json.dumps([play]), encoding="utf-8")
     with pytest.raises(AssertionError, match=found):
         ansible.playbook(str(file), {"secret": lab.push.password})
+    (ansible.temporary / "left").unlink(missing_ok=True)

@@ -279,7 +279,7 @@ class TestPlatform:
     ) -> None:
         timeout = 60
         if not opened.controller:  # what stands for it leaves finalizers where they are, like a controller that is dead
-            timeout = 20
+            timeout = 10
             cluster.apply(SNAPSHOT)
         else:  # otherwise Flux would write into the cluster again what Git holds
             held = ("kustomization.kustomize.toolkit.fluxcd.io/controlled", "--namespace=flux-system")
