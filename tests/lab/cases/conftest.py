@@ -102,6 +102,8 @@ def site(
     name = re.sub("[^a-z0-9]+", "-", f"site {story} {'' if delivery == 'rendered' else delivery}".strip())
     made = Site(lab, ansible, tmp_path_factory.mktemp(name), name, delivery)
     made.source = podinfo
+    if delivery == "controller":
+        made.make_the_controllers_namespace(cluster)
     yield made
     assert not ansible.secrets.found_in(made.repository.everything()), "a secret is in Git"
     made.close(cluster)

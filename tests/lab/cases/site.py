@@ -14,6 +14,7 @@ from .ansible_run import Ansible, Run
 from .estate import Cluster, GitRepository, Lab, pull_secret
 
 PODINFO = "example.org/podinfo"
+TLS = "ocm-registry-tls-certs"
 
 
 class Watch:
@@ -45,6 +46,8 @@ class Site:
         self.source, self.delivery = "", delivery
         self.target = f"{lab.private}/{name}"
         self.namespace = name
+        # ocm-controller keeps the descriptor of a component version once in a namespace, whoever wants it.
+        self.controller_namespace = f"{name}-ocm" if delivery == "controller" else "ocm-system"
 
     def variables(self, **more: Any) -> dict[str, Any]:
         """The variables of the playbooks, without the prefix ocm_airgap_. None takes one out."""
@@ -55,6 +58,7 @@ class Site:
             "version": "6.3.5",
             "delivery": self.delivery,
             "target_namespace": self.namespace,
+            "namespace": self.controller_namespace,
             "registries": [self.lab.push.at(self.lab.private)],
             "pull_registries": [self.lab.pull.at(self.lab.private)],
             "git_url": self.repository.url,
@@ -92,14 +96,22 @@ class Site:
         name, _tag, digest = resource["access"]["imageReference"].rpartition("@")
         return f"{name.rpartition(':')[0]}@{digest}"
 
+    def make_the_controllers_namespace(self, cluster: Cluster) -> None:
+        """With the authority of the registry in the cluster, which a namespace of FluxDeployers needs."""
+        given = cluster.get("secret", TLS, "ocm-system")
+        metadata = {"name": TLS, "namespace": self.controller_namespace}
+        authority = {"ca.crt": given["data"]["ca.crt"]}
+        cluster.kubectl("create", "namespace", self.controller_namespace)
+        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": authority})
+
     def give_the_controller_its_account(self, cluster: Cluster) -> None:
         """What step 3 of the guide makes: a Secret and a ServiceAccount in the controller's namespace."""
         cluster.apply(
-            pull_secret(f"{self.name}-pull", "ocm-system", self.lab.private, self.lab.pull),
+            pull_secret(f"{self.name}-pull", self.controller_namespace, self.lab.private, self.lab.pull),
             {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
-                "metadata": {"name": f"{self.name}-ops", "namespace": "ocm-system"},
+                "metadata": {"name": f"{self.name}-ops", "namespace": self.controller_namespace},
                 "imagePullSecrets": [{"name": f"{self.name}-pull"}],
             },
         )

@@ -63,7 +63,7 @@ apiVersion: delivery.ocm.software/v1alpha1
 kind: ComponentVersion
 metadata:
   name: {name}
-  namespace: ocm-system
+  namespace: {namespace}
 spec:
   interval: 1m0s
   component: example.org/podinfo
@@ -78,7 +78,7 @@ apiVersion: delivery.ocm.software/v1alpha1
 kind: Resource
 metadata:
   name: {name}-deployment
-  namespace: ocm-system
+  namespace: {namespace}
 spec:
   interval: 1m0s
   sourceRef:
@@ -93,7 +93,7 @@ apiVersion: delivery.ocm.software/v1alpha1
 kind: Localization
 metadata:
   name: {name}-deployment
-  namespace: ocm-system
+  namespace: {namespace}
 spec:
   interval: 5m
   sourceRef:
@@ -110,7 +110,7 @@ apiVersion: delivery.ocm.software/v1alpha1
 kind: FluxDeployer
 metadata:
   name: {name}
-  namespace: ocm-system
+  namespace: {namespace}
 spec:
   sourceRef:
     kind: Localization
@@ -126,7 +126,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {account}
-  namespace: ocm-system
+  namespace: {namespace}
 imagePullSecrets:
 - name: ghcr-cred
 """,
@@ -324,7 +324,8 @@ class TestGuidesOwnFiles:
     @pytest.fixture(scope="class")
     def guide(self, site: Site) -> dict[str, str]:
         name, account = f"{site.name}-podinfo", f"{site.name}-ops"
-        return {f"components/{file}": text.format(name=name, account=account) for file, text in GUIDE.items()}
+        words = {"name": name, "account": account, "namespace": site.controller_namespace}
+        return {f"components/{file}": text.format(**words) for file, text in GUIDE.items()}
 
     def test_they_are_not_touched_unasked(self, site: Site, published: str, guide: dict[str, str]) -> None:
         site.source = published

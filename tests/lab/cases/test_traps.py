@@ -21,13 +21,12 @@ import pytest
 
 from .ansible_run import Ansible, Run, Task
 from .estate import Account, Cluster, GitRepository, Lab, until
-from .site import PODINFO
+from .site import PODINFO, TLS
 from .stage import OCM, Stage
 
 VERSION = "6.3.5"
 BROKEN = "example.org/two-in-one"
 BUNDLED = Path(__file__).resolve().parents[3] / "playbooks" / "files" / "podinfo"
-TLS = "ocm-registry-tls-certs"
 TWO_OBJECTS = """apiVersion: apps/v1
 kind: Deployment
 metadata: {name: two}

@@ -67,6 +67,12 @@ _REMEDIES: Tuple[Tuple[str, str, str], ...] = (
     ("TwoTemplates", "", "Keep one of kustomizationTemplate and helmReleaseTemplate."),
     ("ComponentVersionNotFound", "", "Check spec.sourceRef: no ComponentVersion has this name and namespace."),
     (
+        "",
+        r"ComponentDescriptor\S* \S+ not found",
+        "Component versions of one namespace share their ComponentDescriptor, and the ComponentVersion that owned it has "
+        "gone. Delete this ComponentVersion: when Flux has applied it again, it has its own.",
+    ),
+    (
         "GetResourceFailed",
         r"not found|no resource",
         "Check resourceRef: ocm_component_info lists the component's resources.",

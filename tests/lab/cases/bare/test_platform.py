@@ -24,7 +24,7 @@ import yaml
 
 from ..ansible_run import Ansible, Run
 from ..estate import Cluster, Lab, until
-from ..site import Site
+from ..site import TLS, Site
 from . import far_side
 from .platform_parts import (
     CLUSTER_REGISTRY,
@@ -47,7 +47,6 @@ PLATFORM = "example.com/airgap/platform"
 PACKAGES = ["ansible-core", "oras", "PyYAML", "jsonpath-ng", "jsonschema", "requests"]
 # Not among our programs, or of no use here.
 LEFT_OUT = ("execution-environment", "notification-controller")
-TLS = "ocm-registry-tls-certs"
 AUTHORITIES = "/etc/ssl/certs/ocm-airgap-ca.pem"
 
 SNAPSHOT: Object = {
