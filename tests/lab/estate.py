@@ -16,12 +16,14 @@ from . import flux, namespaces, ocm_controller
 from .certificates import Authority
 from .control_plane import NODE, ControlPlane
 from .git_server import REPOSITORY, git_server
+from .git_ssh import USER, git_ssh_server
 from .node import Node
 from .parts import Parts, say
 from .process import LabError, Process
 from .registries import Account, registry
 
 PUBLIC, PRIVATE, GIT = ("public.test", 5000), ("private.test", 5001), ("git.test", 3000)
+GIT_SSH_PORT = 3022
 
 
 class Estate:
@@ -98,6 +100,8 @@ class Estate:
             "LAB_FOLDER": str(self.folder),
             "LAB_GIT_FOLDER": str(self.data / "git" / REPOSITORY),
             "LAB_GIT_PASSWORD": self.git.password,
+            "LAB_GIT_SSH_KEYS": str(self.data / "git-ssh"),
+            "LAB_GIT_SSH_URL": f"ssh://{USER}@{GIT[0]}:{GIT_SSH_PORT}/{REPOSITORY}",
             "LAB_GIT_URL": git,
             "LAB_GIT_USER": self.git.user,
             "LAB_LOGS": str(self.logs),
@@ -128,6 +132,8 @@ class Estate:
             self._start(registry(binary, name, port, pair, self.data / name, self.logs / f"{name}.log", accounts))
         self.authority.issue("expired", [PRIVATE[0]], expired=True)
         self._start(git_server(self.data / "git", GIT[1], self.git, self.logs / "git.log"))
+        keys, log = self.data / "git-ssh", self.logs / "git-ssh.log"
+        self._start(git_ssh_server(self.data / "git", GIT[0], GIT_SSH_PORT, keys, log))
 
     def _start_cluster(self) -> None:
         plane = self.control_plane

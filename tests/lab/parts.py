@@ -35,6 +35,7 @@ COMMANDS = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "skopeo": "skopeo",
+    "ssh": "openssh-client",
 }
 
 # Static programs: they also run in images that hold nothing else.

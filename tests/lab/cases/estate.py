@@ -47,6 +47,8 @@ class Lab:
         self.pull = Account(named["LAB_PULL_USER"], named["LAB_PULL_PASSWORD"])
         self.git = Account(named["LAB_GIT_USER"], named["LAB_GIT_PASSWORD"])
         self.git_url, self.git_folder = named["LAB_GIT_URL"].rpartition("/")[0], Path(named["LAB_GIT_FOLDER"]).parent
+        self.git_ssh_url = named["LAB_GIT_SSH_URL"].rpartition("/")[0]
+        self.git_ssh_keys = Path(named["LAB_GIT_SSH_KEYS"])
         self.logs, self.binaries = Path(named["LAB_LOGS"]), Path(named["LAB_BINARIES"])
         self.authority, self.certificates = Path(named["LAB_CA"]), Path(named["LAB_CERTIFICATES"])
         self.private_folder = Path(named["LAB_PRIVATE_FOLDER"])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .. import git_ssh
 from .ansible_run import Ansible
 from .conftest import deliveries
 from .estate import Cluster, Lab
@@ -238,7 +239,8 @@ class TestTwoComponents:
     """A Helm chart, and manifests without rules: in one run and one tree, each with a namespace of its own."""
 
     @pytest.fixture(scope="class")
-    def both(self, site: Site) -> dict[str, Any]:
+    @classmethod
+    def both(cls, site: Site) -> dict[str, Any]:
         chart, plain = ({"version": "1.0.0", "target_namespace": f"{site.name}-{name}"} for name in ("chart", "plain"))
         chart.update(component="example.org/chart", name=f"{site.name}-chart", manifests="chart")
         plain.update(component="example.org/plain", name=f"{site.name}-plain")
@@ -322,7 +324,8 @@ class TestGuidesOwnFiles:
     """A Git repository in which somebody has done both guides by hand."""
 
     @pytest.fixture(scope="class")
-    def guide(self, site: Site) -> dict[str, str]:
+    @classmethod
+    def guide(cls, site: Site) -> dict[str, str]:
         name, account = f"{site.name}-podinfo", f"{site.name}-ops"
         words = {"name": name, "account": account, "namespace": site.controller_namespace}
         return {f"components/{file}": text.format(**words) for file, text in GUIDE.items()}
@@ -400,6 +403,37 @@ class TestWithoutGit:
         run = site.deliver(git_url="").must_change_nothing()
         assert run.named("Check that every pod runs, from the private registry")
         assert watch.requests() and watch.changes() == []
+
+
+class TestGitOverSsh:
+    """A key instead of a password, for the collection and for Flux."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def login(cls, lab: Lab, site: Site) -> dict[str, Any]:
+        """The variables that differ."""
+        key, hosts = (lab.git_ssh_keys / name for name in (git_ssh.CLIENT_KEY, git_ssh.KNOWN_HOSTS))
+        for line in key.read_text(encoding="ascii").splitlines()[1:-1]:
+            site.ansible.secrets.add(line)
+        url = f"{lab.git_ssh_url}/{site.repository.bare.name}"
+        given = {"git_url": url, "git_ssh_key": str(key), "git_known_hosts": str(hosts)}
+        return {**given, "git_username": None, "git_password": None}
+
+    def test_a_server_with_another_key_is_not_talked_to(
+        self, site: Site, published: str, login: dict[str, Any]
+    ) -> None:
+        site.source = published
+        other = site.folder / "known_hosts"
+        keys = Path(login["git_known_hosts"]).with_name(git_ssh.CLIENTS).read_text(encoding="ascii")
+        address = Path(login["git_known_hosts"]).read_text(encoding="ascii").split()[0]
+        other.write_text(f"{address} {keys}", encoding="ascii")
+        run = site.deliver("--tags", UP_TO_GIT, **{**login, "git_known_hosts": str(other)}).must_fail()
+        assert "Host key verification failed" in run.failure and "git_known_hosts" in run.failure, run.failure
+
+    def test_pods_run(self, cluster: Cluster, site: Site, image: Image, login: dict[str, Any]) -> None:
+        site.deliver(**login).must_succeed()
+        assert cluster.images(site.namespace) == [image.at(site.target)]
+        assert set(cluster.get("secret", f"{site.name}-git", "flux-system")["data"]) == {"identity", "known_hosts"}
 
 
 class TestOthersInGit:

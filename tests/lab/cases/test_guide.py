@@ -48,7 +48,8 @@ class TestGuide:
     ) -> None:
         watch = site.watch()
         with lab.without("public"):
-            site.deliver("--diff", "--tags", AFTER_THE_TRANSFER).must_succeed()
+            # A node that could not pull waits up to five minutes before it tries again.
+            site.deliver("--diff", "--tags", AFTER_THE_TRANSFER, wait_timeout=360).must_succeed()
         assert any(f"/namespaces/{site.namespace}/secrets" in change for change in watch.changes())
         assert cluster.images(site.namespace) == [site.image("6.3.5")]
 

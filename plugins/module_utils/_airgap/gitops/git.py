@@ -26,6 +26,8 @@ _AUTHOR = re.compile(r"\A\s*([^<>\n]+?)\s*<([^<>\s]+)>\s*\Z")
 _BRANCH = re.compile(r"\A(?![-/.])[^\s~^:?*\[\\\x00-\x1f]+\Z")
 _REJECTED = ("[rejected]", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "stale info")
 _REFUSED = ("pre-receive hook declined", "protected branch", "GH006", "not allowed to push", "hook declined")
+# Advice of Git, and the frame of a warning of SSH.
+_NOISE = ("hint:", "@")
 _LOGIN_REFUSED = ("Authentication failed", "could not read Username", "could not read Password", "HTTP Basic", " 401", " 403", "Permission denied")
 
 # Runs a program: (command and arguments, environment to add, folder) -> (exit code, output, error output).
@@ -165,9 +167,12 @@ class GitClone:
         where = f"Git repository {location.url}: {action} failed"
         if code == _TIMED_OUT:
             return GitError(f"{where}, no answer within {self._settings.timeout} seconds.", "Is the server up?")
-        text = self._struck(" ".join(line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("hint:")))
+        lines = [line.strip() for line in errors.splitlines() if not line.startswith(_NOISE)]
+        text = self._struck(" ".join(line for line in lines if line))
         if any(mark in text for mark in _LOGIN_REFUSED):
             hint = "Check the login: git_username and git_password, or git_ssh_key."
+        elif "Host key verification failed" in text:
+            hint = "Give the key of the server in git_known_hosts; ssh-keyscan shows it, another way has to confirm it."
         elif "certificate" in text or "SSL" in text:
             hint = "Give the authority of the server's certificate in git_ca_path."
         elif any(mark in text for mark in _REFUSED):

@@ -81,6 +81,10 @@ class Open:
         """Repository and tag of an image."""
         return self.names[resource].partition("/")[2]
 
+    def flux(self) -> list[str]:
+        """Those of Flux's images."""
+        return [self.path(name) for name in FLUX]
+
     def _move(self, resource: Object) -> None:
         """Makes the image of a resource, in the public registry rather than where it is in the world."""
         name, access = resource["name"], resource["access"]
@@ -206,11 +210,13 @@ class TestPlatform:
         assert (audit.changes(), registry.writes(), site.repository.commits()) == ([], [], commits)
         assert cluster.get("namespace", "flux-system") == {} == cluster.get("namespace", "ocm-system")
 
-    def test_one_command_installs_flux_and_delivers_with_it(
+    def test_one_command_installs_flux_from_a_file_and_delivers_with_it(
         self, lab: Lab, cluster: Cluster, opened: Open, site: Site, ansible: Ansible
     ) -> None:
-        ansible.playbook("ocm.airgap.site", platform(lab, site, "flux")).must_succeed()
-        assert images(cluster, "flux-system") == sorted(opened.images.private(opened.path(name)) for name in FLUX)
+        manifests = {"flux_manifests": str(opened.folder / "manifests" / "flux"), "flux_component": ""}
+        where = {"flux_repository": "", "flux_registry": f"{lab.private}/air-gapped"}
+        ansible.playbook("ocm.airgap.site", {**platform(lab, site, "flux"), **manifests, **where}).must_succeed()
+        assert images(cluster, "flux-system") == sorted(opened.images.private(path, False) for path in opened.flux())
         assert cluster.images(site.namespace) == [podinfo_image(site)]
         for each in definitions(cluster, "toolkit.fluxcd.io"):
             assert {"Established"} <= {one["type"] for one in each["status"]["conditions"] if one["status"] == "True"}
@@ -220,10 +226,12 @@ class TestPlatform:
         assert cluster.get("networkpolicy", "allow-ocm-controller", "flux-system")["spec"]["ingress"][0]["from"]
         assert len(cluster.list("networkpolicies", "flux-system")) == 4
 
-    def test_one_command_installs_ocm_controller_and_delivers_with_it(
+    def test_one_command_updates_flux_and_installs_ocm_controller(
         self, lab: Lab, cluster: Cluster, opened: Open, site: Site, ansible: Ansible
     ) -> None:
         self._install_ocm_controller(lab, site, ansible, opened)
+        # The component knows the digests of its images.
+        assert images(cluster, "flux-system") == sorted(map(opened.images.private, opened.flux()))
         names = ("ocm-controller", "registry")
         assert images(cluster, "ocm-system") == sorted(opened.images.private(opened.path(name)) for name in names)
         secret = cluster.get("secret", TLS, "ocm-system")

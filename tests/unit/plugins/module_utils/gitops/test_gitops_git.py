@@ -256,3 +256,23 @@ def test_tls_with_an_authority_of_its_own(tmp_path, authority):
 def test_bad_settings_are_refused(options, tmp_path):
     with pytest.raises(InvalidInput):
         run(tmp_path, GitSettings(GitLocation.parse("http://localhost:1/a.git"), **options), {})
+
+
+@pytest.mark.parametrize(
+    "said, option",
+    [
+        ("Host key verification failed.\nfatal: Could not read from remote repository.", "git_known_hosts"),
+        ("git@git.test: Permission denied (publickey).\nfatal: Could not read from remote repository.", "git_ssh_key"),
+    ],
+)
+def test_what_ssh_says_is_told_with_the_option_that_helps(tmp_path, said, option):
+    program = tmp_path / "git-over-ssh"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *init*) exit 0 ;; esac\ncat >&2 <<TEXT\n{said}\nTEXT\nexit 128\n')
+    program.chmod(0o755)
+    key = dict(ssh_key="/keys/id", known_hosts="/keys/known_hosts")
+    settings = GitSettings(GitLocation.parse("ssh://git@git.test/a.git"), executable=str(program), **key)
+    (tmp_path / "clone").mkdir()
+    runner = Runner()
+    with pytest.raises(GitError) as caught:
+        GitClone(runner, str(tmp_path / "clone"), settings).heads()
+    assert option in caught.value.hint and said.partition("\n")[0] in str(caught.value)
