@@ -59,6 +59,8 @@ options:
     description:
       - Seconds to wait until everything is ready; 0 looks once.
       - An error that waiting does not mend ends it earlier, when it lasts for half a minute.
+      - A pod whose image can be pulled by now is waited for, with O(try_images). Its node tries again by itself, up to five
+        minutes after it has failed.
     type: int
     default: 0
   try_images:

@@ -69,6 +69,8 @@ PULL_REASONS = frozenset(
         "RegistryUnavailable",
     )
 )
+# Those after which a node tries again by itself.
+RETRIED_PULLS = frozenset(("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"))
 # Those that do not pass without a change of the pod, a Secret, the registry or the node.
 FATAL_WAITING = PULL_REASONS | {"SignatureValidationFailed", "CreateContainerConfigError"}
 

@@ -15,6 +15,7 @@ from ..cluster.links import Chain, Link, Wanted
 from ..cluster.objects import (
     COMPONENT_VERSION,
     EVENT,
+    POD,
     SECRET,
     SUCCESSOR,
     WORKLOAD_KINDS,
@@ -24,6 +25,7 @@ from ..cluster.objects import (
     text,
 )
 from ..cluster.pull import UNKNOWN, Pull, PullTrial
+from ..cluster.status import RETRIED_PULLS
 from ..model.errors import InvalidInput
 from ..model.reference import check_component_name
 from ..oci.client import Registries
@@ -37,6 +39,9 @@ MAX_OBJECTS_WITH_EVENTS = 10
 # True of every pod of a cluster without its own name server, and no reason that one of them does not run.
 _BESIDE_THE_POINT = "MissingClusterDNS"
 
+# The namespace and the names of Secrets that a keyring is made of.
+Place = Tuple[str, Tuple[str, ...]]
+
 
 def rollout_info(context: Context) -> Dict[str, Any]:
     """Read the chain, wait for it when asked to, and explain what is not ready."""
@@ -47,22 +52,25 @@ def rollout_info(context: Context) -> Dict[str, Any]:
     version, target_namespace = params["version"] or "", params["target_namespace"] or ""
     wanted = Wanted(params["namespace"], params["name"] or "", component, version, target_namespace)
     cluster = open_cluster(context)
-    chain = _wait(cluster, wanted, params["wait_timeout"])
+    chain = _wait(context, cluster, wanted)
     return _result(context, cluster, chain)
 
 
-def _wait(cluster: Cluster, wanted: Wanted, seconds: float) -> Chain:
+def _wait(context: Context, cluster: Cluster, wanted: Wanted) -> Chain:
     """Read until the chain is ready, or something has been wrong for good for a while, or the time is over."""
+    seconds = context.params["wait_timeout"]
     deadline, lasting = Deadline(seconds), Lasting(GRACE_SECONDS)
     contact = Deadline(min(CONTACT_SECONDS, seconds))
     chain: Optional[Chain] = None
     while True:
         try:
             chain = read_chain(cluster, wanted)
-            if chain.ready or lasting.see(link.key for link in chain.failed):
+            if chain.ready or deadline.over:
                 return chain
-            if deadline.over:
-                return chain
+            if lasting.see(link.key for link in chain.failed):
+                if not _will_be_pulled(context, cluster, chain):
+                    return chain
+                lasting = Lasting(GRACE_SECONDS)
         except ClusterUnreachable as error:
             if chain is None and contact.over:
                 raise
@@ -71,11 +79,26 @@ def _wait(cluster: Cluster, wanted: Wanted, seconds: float) -> Chain:
         deadline.sleep()
 
 
-def _result(context: Context, cluster: Cluster, chain: Chain) -> Dict[str, Any]:
-    target = target_of(chain, context.params["target"] or "")
-    images = images_of(chain, target, cluster)
+def _will_be_pulled(context: Context, cluster: Cluster, chain: Chain) -> bool:
+    """Whether pods wait for nothing but the node, which tries again after up to five minutes: what failed is mended."""
+    pods = [link for link in chain.failed if link.kind == POD]
+    if not pods or any(link.status.reason not in RETRIED_PULLS for link in pods):
+        return False
+    pulls = _look_at_images(context, cluster, chain)[2]
+    return bool(pulls) and all(pull.pullable for pull in pulls)
+
+
+def _look_at_images(
+    context: Context, cluster: Cluster, chain: Chain
+) -> Tuple[List[ContainerImage], Dict[Place, Keyring], List[Pull]]:
+    """The images, the keyrings for them, and whether they can be pulled, where that is to be tried."""
+    images = images_of(chain, target_of(chain, context.params["target"] or ""), cluster)
     keyrings, unreadable = _keyrings(context, cluster, images)
-    pulls = _try(context, images, keyrings, unreadable) if context.params["try_images"] else []
+    return images, keyrings, _try(context, images, keyrings, unreadable) if context.params["try_images"] else []
+
+
+def _result(context: Context, cluster: Cluster, chain: Chain) -> Dict[str, Any]:
+    images, keyrings, pulls = _look_at_images(context, cluster, chain)
     evidence = Evidence(
         events=_events(cluster, chain),
         keyrings=keyrings,
@@ -96,9 +119,6 @@ def _result(context: Context, cluster: Cluster, chain: Chain) -> Dict[str, Any]:
 
 def _chain_result(chain: Chain) -> List[Dict[str, Any]]:
     return [link.as_result() for link in chain.links]
-
-
-Place = Tuple[str, Tuple[str, ...]]
 
 
 def _keyrings(

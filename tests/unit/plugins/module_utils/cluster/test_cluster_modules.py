@@ -24,7 +24,9 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
 )
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import COMMIT, OLDER_COMMIT, StubApi, not_ready, ready
+from ansible_collections.ocm.airgap.tests.support.images import image, layer
 from ansible_collections.ocm.airgap.tests.support.modules import fail, run_module, succeed
+from ansible_collections.ocm.airgap.tests.support.places import RegistryPlace
 from ansible_collections.ocm.airgap.tests.support.server import Reply
 
 pytest.importorskip("kubernetes")
@@ -286,6 +288,37 @@ def test_what_waiting_does_not_mend_ends_it():
         result = rollout(api, wait_timeout=600)
         assert result["ready"] is False
         assert result["diagnosis"][0]["reason"] == "RepositoryNotFollowed"
+
+
+@pytest.mark.parametrize("password, ready_in_the_end", [("writer-password-1", True), ("a-former-password", False)])
+def test_a_node_that_will_pull_by_itself_is_waited_for(basic_registry, password, ready_in_the_end):
+    """After the Secret has been mended the pod waits until its node tries again; with a wrong one for nothing."""
+    place = RegistryPlace(basic_registry, ("writer", "writer-password-1"))
+    artifact = image([layer("a")])
+    place.put("air-gapped/podinfo", artifact, "6.3.5")
+    name = f"{place.host}/air-gapped/podinfo@{artifact.digest}"
+    deployment = make.deployment(name, readyReplicas=0, availableReplicas=0)
+    current = make.replica_set(deployment)
+    backed_off = make.pod(current, name, waiting=("ImagePullBackOff", "Back-off pulling image"))
+    running = make.pod(current, name)
+    secret = make.pull_secret({place.host: ("writer", password)})
+    objects = make.rendered_estate(deployment=deployment, replica_set=current, pod=backed_off, secret=secret)
+    with StubApi(objects) as api:
+        reads = []
+
+        def answer(asked):
+            reads.append(asked)
+            if len(reads) > 150:
+                deployment["status"].update(readyReplicas=1, availableReplicas=1)
+                backed_off["status"] = running["status"]
+            return api._answer(asked)
+
+        api.handle = answer
+        registries = [dict(host=place.host, plain_http=True)]
+        wanted = dict(target=f"{place.host}/air-gapped", wait_timeout=60, try_images=True, registries=registries)
+        result = rollout(api, **wanted)
+    assert result["ready"] is ready_in_the_end, result["diagnosis"]
+    assert (len(reads) > 150) is ready_in_the_end
 
 
 def test_what_ocm_controller_has_given_up():
