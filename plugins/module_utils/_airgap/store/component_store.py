@@ -15,7 +15,7 @@ from ..model.identity import suggestion
 from ..model.reference import DESCRIPTOR_FOLDER, RepositoryReference, archive_format_of, check_component_name
 from ..model.version import newest_first, tag_of, version_of
 from ..oci.client import Registries
-from .archive_files import ArchiveFiles, FolderFiles, TarFiles
+from .archive_files import PARTIAL, ArchiveFiles, FolderFiles, TarFiles
 from .component_archive import read_component_archive
 from .component_version import NotAComponentVersion, StoredVersion, read_component_version
 from .ctf import INDEX, Ctf, TarTarget
@@ -259,7 +259,7 @@ def open_target(reference: RepositoryReference, registries: Registries) -> Compo
 
 
 def _refuse_unless_ctf(files: ArchiveFiles, path: str) -> None:
-    unfinished = all(name.startswith("blobs/") for name in files.names())
+    unfinished = all(name.startswith(("blobs/", PARTIAL)) for name in files.names())
     if files.size(INDEX) is None and not unfinished:
         raise Refused(f"{path} exists and is not a CTF ({INDEX} is missing).", "Choose another target or remove it.")
 

@@ -138,10 +138,9 @@ class Ctf:
             remove(path)
 
     def _unfinished(self) -> List[str]:
-        folder = os.path.join(self._writable().path, "blobs")
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        wanted = (PARTIAL, NEW, os.path.basename(SPOOL))
-        return [os.path.join(folder, name) for name in names if name.startswith(wanted)]
+        root = self._writable().path
+        blobs = os.path.join(root, "blobs")
+        return _beginning_with((PARTIAL,), root) + _beginning_with((PARTIAL, NEW, os.path.basename(SPOOL)), blobs)
 
     def begin(self) -> None:
         """Become the only writer, and see what another one has written since. Raises Refused while there is one."""
@@ -312,6 +311,11 @@ def _spool_name(digest: str) -> str:
 
 def _note_name(name: str) -> str:
     return SPOOL + "/" + digest_of(name.encode("utf-8")).replace(":", ".") + ".json"
+
+
+def _beginning_with(prefixes: Tuple[str, ...], folder: str) -> List[str]:
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in names if name.startswith(prefixes)]
 
 
 def _reachable(ctf: Ctf) -> List[str]:

@@ -158,6 +158,18 @@ def test_into_an_archive(files, form, call, source_log, folders):
     check_continued(call, place, clean, form, source_log)
 
 
+@pytest.mark.parametrize("blobs", [[], [b"arrived"]])
+def test_a_folder_whose_index_was_cut_short_is_continued(blobs, call, source_log, folders):
+    place, clean = folders
+    (place / "folder" / "blobs").mkdir(parents=True)
+    for blob in blobs:
+        (place / "folder" / "blobs" / digest(blob).replace(":", ".")).write_bytes(blob)
+    (place / "folder" / ".part-ab12cd34").write_bytes(b'{"schemaVersion": 1, "artif')
+    succeed("ocm_transfer", dict(call, target=str(place / "folder")))
+    assert not list(place.rglob(".part-*"))
+    assert read_component(CtfPlace(place / "folder"), NAME)
+
+
 @FORMS
 def test_an_artifact_set_that_is_complete_is_not_packed_again(form, call, source_log, folders):
     place, clean = folders
