@@ -16,7 +16,15 @@ _PREFIX = "ocm-airgap-lab-"
 
 def make_cgroup(number: int) -> str:
     """Makes the group below which the kubelet puts the pods, and returns its name."""
-    name = f"{_PREFIX}{number}"
+    return _make(f"{_PREFIX}{number}")
+
+
+def add_cgroup(name: str, inner: str) -> str:
+    """Makes a group in that one, for a second kubelet, and returns its name; it goes with the outer one."""
+    return _make(f"{name}/{inner}")
+
+
+def _make(name: str) -> str:
     for tree in _trees():
         if tree.name == "unified":  # beside those of version 1, without controllers
             continue

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
     for command in (up, run):
         command.add_argument("--bare", action="store_true", help="without Flux, ocm-controller and their definitions")
+        command.add_argument("--second", action="store_true", help="with a second cluster and a registry of its own")
     enter = commands.add_parser("enter", help="run a command, or a shell, in the estate of 'lab up'")
     enter.set_defaults(action=_enter)
     enter.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...")
@@ -127,7 +128,7 @@ def _use_inside(parts: Parts, folder: Path, options: argparse.Namespace) -> int:
     cgroup = make_cgroup(os.getpid())
     try:
         return namespaces.run_inside(
-            lambda door: _use_estate(Estate(parts, folder, cgroup, options.bare), door, options.command)
+            lambda door: _use_estate(Estate(parts, folder, cgroup, options.bare), door, options)
         )
     finally:
         # Everything in the namespaces is gone by now, so nothing holds these any more.
@@ -146,14 +147,17 @@ def _on_signal(number: int, _frame: object) -> None:
     raise _Ended(signal.Signals(number).name)
 
 
-def _use_estate(estate: Estate, door: int, command: list[str]) -> int:
+def _use_estate(estate: Estate, door: int, options: argparse.Namespace) -> int:
     """What the process inside of the namespaces does."""
+    command = options.command
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _on_signal)
     started = time.monotonic()
     status = 1
     try:
         estate.up()
+        if options.second:
+            estate.switch_second("start")
         service.listen(estate.act)
         say(f"the estate is up ({seconds_since(started)})")
         status = _run_command(estate, command) if command else _wait_for_end(estate, door)

@@ -21,6 +21,7 @@ from .node import Node
 from .parts import Parts, say
 from .process import LabError, Process
 from .registries import Account, registry
+from .second import SITE as SECOND_SITE, SecondSite
 
 PUBLIC, PRIVATE, GIT = ("public.test", 5000), ("private.test", 5001), ("git.test", 3000)
 GIT_SSH_PORT = 3022
@@ -42,6 +43,7 @@ class Estate:
         self.authority = Authority(self.data / "certificates")
         self.control_plane = ControlPlane(parts.binaries, self.data / "kubernetes", self.logs, self.authority)
         self.node = Node(parts.packages, parts.binaries, self.data / "node", self.logs)
+        self.second = SecondSite(parts, self.data, self.logs, self.authority, cgroup)
         self._services: dict[str, Process] = {}
         self._lock = threading.RLock()
 
@@ -59,20 +61,34 @@ class Estate:
         for process in self._services.values():
             process.wait()
 
+    def switch_second(self, action: str) -> str:
+        """Brings the second site up or down, with all its servers. Raises LabError."""
+        with self._lock:
+            own = [process for process in self._services.values() if self.second.has(process.name)]
+            if action in ("stop", "restart"):
+                for process in reversed(own):
+                    self._stop(process)
+            if action in ("start", "restart") and not own:
+                self.second.up(self._start)
+            elif action in ("start", "restart"):
+                for process in own:
+                    process.start()
+                    process.wait()
+        return f"{SECOND_SITE}: {action} done"
+
     def down(self) -> None:
         """Ends everything, in the opposite order of its start, and tells which process had ended before."""
         with self._lock:
             gone = [process for process in self._services.values() if process.died()]
             for process in reversed(self._services.values()):
-                if not process.stop():
-                    say(f"{process.name} did not end in time and was killed")
-                if process.name == "kubelet" and self._services["containerd"].running():
-                    self._stop_containers()
+                self._stop(process)
             for process in gone:
                 say(f"{process.name} had ended by itself; its log: {process.log}")
 
     def act(self, action: str, name: str) -> str:
-        """Starts, stops or restarts one server, or lists all. Raises LabError."""
+        """Starts, stops or restarts one server, or the second site, or lists all. Raises LabError."""
+        if name == SECOND_SITE and action != "list":
+            return self.switch_second(action)
         with self._lock:
             if action == "list":
                 states = {name: "up" if process.running() else "down" for name, process in self._services.items()}
@@ -115,6 +131,7 @@ class Estate:
             "LAB_PULL_USER": self.pull.user,
             "LAB_PUSH_PASSWORD": self.push.password,
             "LAB_PUSH_USER": self.push.user,
+            **self.second.variables(),
         }
 
     def _start(self, process: Process) -> Process:
@@ -122,6 +139,13 @@ class Estate:
             self._services[process.name] = process
             process.start()
         return process
+
+    def _stop(self, process: Process) -> None:
+        if not process.stop():
+            say(f"{process.name} did not end in time and was killed")
+        node = {"kubelet": self.node, self.second.kubelet_name: self.second.node}.get(process.name)
+        if node and self._services[process.name.replace("kubelet", "containerd")].running():
+            _stop_containers(node)
 
     def _start_servers(self) -> None:
         binary = self.parts.binaries / "registry"
@@ -168,11 +192,12 @@ class Estate:
         admin = self.control_plane.kubeconfigs["admin"]
         self._start(ocm_controller.controller(self.controller, self.logs, admin))
 
-    def _stop_containers(self) -> None:
-        try:
-            self.node.stop_containers()
-        except LabError as error:
-            say(f"the containers could not be ended one by one ({error}); they end with their namespace.")
+
+def _stop_containers(node: Node) -> None:
+    try:
+        node.stop_containers()
+    except LabError as error:
+        say(f"the containers could not be ended one by one ({error}); they end with their namespace.")
 
 
 def seconds_since(started: float) -> str:

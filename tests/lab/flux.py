@@ -12,7 +12,7 @@ from pathlib import Path
 from .process import Process, answers
 
 NAMESPACE = "flux-system"
-_ARTIFACTS = "127.0.0.1:19090"
+_ARTIFACTS_PORT = 19090
 
 # Each has ports of its own for its health and its metrics: the defaults are the same for all.
 _PORTS = {
@@ -22,12 +22,18 @@ _PORTS = {
 }
 
 
-def flux_controllers(binaries: Path, folder: Path, logs: Path, kubeconfig: Path) -> list[Process]:
-    """The three controllers. They watch all namespaces."""
+def flux_controllers(
+    binaries: Path, folder: Path, logs: Path, kubeconfig: Path, prefix: str = "", ports: int = 0
+) -> list[Process]:
+    """The three controllers. They watch all namespaces.
+
+    prefix: stands in front of the names of processes and logs. ports: what is added to the number of every port.
+    """
     artifacts, scratch = folder / "artifacts", folder / "scratch"
     artifacts.mkdir(parents=True, exist_ok=True)
     scratch.mkdir(exist_ok=True)
-    store = [f"--storage-path={artifacts}", f"--storage-addr={_ARTIFACTS}", f"--storage-adv-addr={_ARTIFACTS}"]
+    address = f"127.0.0.1:{_ARTIFACTS_PORT + ports}"
+    store = [f"--storage-path={artifacts}", f"--storage-addr={address}", f"--storage-adv-addr={address}"]
     retry = ["--http-retry=3", "--requeue-dependency=5s"]
     options = {
         "source-controller": store,
@@ -37,8 +43,8 @@ def flux_controllers(binaries: Path, folder: Path, logs: Path, kubeconfig: Path)
     environment = {"KUBECONFIG": str(kubeconfig), "RUNTIME_NAMESPACE": NAMESPACE, "TMPDIR": str(scratch)}
     controllers = []
     for name, (health, metrics) in _PORTS.items():
-        addresses = [f"--health-addr=127.0.0.1:{health}", f"--metrics-addr=127.0.0.1:{metrics}", "--events-addr="]
-        command = [str(binaries / name), *addresses, *options[name]]
-        ready = partial(answers, f"http://127.0.0.1:{health}/readyz")
-        controllers.append(Process(name, command, logs / f"{name}.log", ready, environment))
+        addresses = [f"--health-addr=127.0.0.1:{health + ports}", f"--metrics-addr=127.0.0.1:{metrics + ports}"]
+        command = [str(binaries / name), *addresses, "--events-addr=", *options[name]]
+        ready = partial(answers, f"http://127.0.0.1:{health + ports}/readyz")
+        controllers.append(Process(f"{prefix}{name}", command, logs / f"{prefix}{name}.log", ready, environment))
     return controllers

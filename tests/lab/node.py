@@ -13,20 +13,21 @@ from pathlib import Path
 
 import yaml
 
-from .control_plane import NODE, ControlPlane
+from .control_plane import FIRST, ControlPlane, Place
 from .images import write_archive
 from .namespaces import BRIDGE, NODE_ADDRESS, NODE_NETWORK
 from .process import LabError, Process, run
 
-SOCKET = "/run/containerd/containerd.sock"
 PAUSE = "lab.test/pause:1"
 
 
 class Node:
     """One node. Debian's programs (containerd, runc, CNI plugins) lie below the folder of unpacked packages."""
 
-    def __init__(self, packages: Path, binaries: Path, folder: Path, logs: Path) -> None:
-        self.packages, self.binaries, self.folder, self.logs = packages, binaries, folder, logs
+    def __init__(self, packages: Path, binaries: Path, folder: Path, logs: Path, place: Place = FIRST) -> None:
+        self.packages, self.binaries, self.folder, self.logs, self.place = packages, binaries, folder, logs, place
+        self._run = f"/run/{place.prefix}containerd"
+        self._socket = f"{self._run}/containerd.sock"
         folder.mkdir(parents=True, exist_ok=True)
 
     def containerd(self) -> Process:
@@ -35,7 +36,8 @@ class Node:
         self._write_network()
         command = [str(self.packages / "usr/bin/containerd"), "--config", str(file)]
         search = f"{self.packages / 'usr/bin'}:{self.packages / 'usr/sbin'}:{os.environ['PATH']}"
-        return Process("containerd", command, self.logs / "containerd.log", self.containerd_ready, {"PATH": search})
+        name = f"{self.place.prefix}containerd"
+        return Process(name, command, self.logs / f"{name}.log", self.containerd_ready, {"PATH": search})
 
     def containerd_ready(self) -> bool:
         try:
@@ -62,12 +64,14 @@ class Node:
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{cgroup}",
             "clusterDomain": "cluster.local",
-            "containerRuntimeEndpoint": f"unix://{SOCKET}",
+            "containerRuntimeEndpoint": f"unix://{self._socket}",
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "failCgroupV1": False,
             "failSwapOn": False,
+            "healthzPort": self.place.kubelet_health_port,
             "imageGCHighThresholdPercent": 100,
-            "podLogsDir": str(self.logs / "pods"),
+            "podLogsDir": str(self.logs / f"{self.place.prefix}pods"),
+            "port": self.place.kubelet_port,
             "resolvConf": "",
             "volumePluginDir": str(self.folder / "volume-plugins"),
         }
@@ -77,11 +81,11 @@ class Node:
             f"--kubeconfig={plane.kubeconfigs['kubelet']}",
             f"--root-dir={self.folder / 'kubelet'}",
             f"--cert-dir={self.folder / 'kubelet-certificates'}",
-            f"--hostname-override={NODE}",
+            f"--hostname-override={self.place.node}",
             f"--node-ip={NODE_ADDRESS}",
         ]
-        command = [str(self.binaries / "kubelet"), *options]
-        return Process("kubelet", command, self.logs / "kubelet.log", plane.node_ready)
+        name = f"{self.place.prefix}kubelet"
+        return Process(name, [str(self.binaries / "kubelet"), *options], self.logs / f"{name}.log", plane.node_ready)
 
     def stop_containers(self) -> None:
         """Ends every container by its own id; to be called when the kubelet cannot start it again."""
@@ -98,15 +102,17 @@ class Node:
         return run(self._command(*arguments))
 
     def _command(self, *arguments: str) -> list[str]:
-        return [str(self.packages / "usr/bin/ctr"), "--address", SOCKET, "--namespace", "k8s.io", *arguments]
+        return [str(self.packages / "usr/bin/ctr"), "--address", self._socket, "--namespace", "k8s.io", *arguments]
 
     def _containerd_configuration(self) -> str:
         # Root of a small virtual machine may lack CAP_SYS_RESOURCE: no sandbox would start without the restriction.
         return f"""version = 2
 root = "{self.folder}/containerd"
-state = "/run/containerd"
+state = "{self._run}"
 [grpc]
-address = "{SOCKET}"
+address = "{self._socket}"
+[debug]
+address = "{self._run}/debug.sock"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE}"
 restrict_oom_score_adj = true

@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import threading
+import uuid
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import Cluster, Kind
 from ansible_collections.ocm.airgap.tests.support.server import Asked, Reply, ScriptedServer
 
+LEASE_API = "coordination.k8s.io/v1"
 OCM_API = "delivery.ocm.software/v1alpha1"
 PRIVATE = "registry.example.com/air-gapped"
 DIGEST = "sha256:" + "a1" * 32
@@ -274,6 +277,16 @@ def event(pod_object: Dict[str, Any], reason: str, message: str, kind: str = "Wa
     return found
 
 
+def lease(holder: str = "somebody", renewed: str = EARLY, duration: int = 3600, **options: Any) -> Dict[str, Any]:
+    """A Lease as an API server gives it."""
+    times = dict(acquireTime=options.pop("acquired", renewed), renewTime=renewed)
+    values: Dict[str, Any] = dict(name="ocm-airgap", observed=None)
+    values["spec"] = dict(times, holderIdentity=holder, leaseDurationSeconds=duration, leaseTransitions=3)
+    found = make("Lease", LEASE_API, **dict(values, **options))
+    found["metadata"].update(resourceVersion="1", uid=str(uuid.uuid4()))
+    return found
+
+
 def controller_estate(**changed: Any) -> List[Dict[str, Any]]:
     """Everything of the controller delivery, ready. changed: replaces an object (None leaves it out) by name."""
     running = deployment()
@@ -322,7 +335,7 @@ class MemoryCluster(Cluster):
         wanted = dict(part.split("=") for part in selector.split(",") if part)
         matching = [
             found
-            for found in self._of(kind, namespace)
+            for found in (self._of(kind, namespace) if namespace else self._of_all(kind))
             if wanted.items() <= (found["metadata"].get("labels") or {}).items()
         ]
         return copy.deepcopy([found for found in matching if _has_fields(found, fields)])
@@ -331,12 +344,11 @@ class MemoryCluster(Cluster):
         return kind.kind not in self._unknown
 
     def _of(self, kind: Kind, namespace: str) -> List[Dict[str, Any]]:
-        return [
-            found
-            for found in self.objects
-            if (found["apiVersion"], found["kind"]) == (kind.api_version, kind.kind)
-            and found["metadata"]["namespace"] == namespace
-        ]
+        return [found for found in self._of_all(kind) if found["metadata"]["namespace"] == namespace]
+
+    def _of_all(self, kind: Kind) -> List[Dict[str, Any]]:
+        own = (kind.api_version, kind.kind)
+        return [found for found in self.objects if (found["apiVersion"], found["kind"]) == own]
 
 
 def _has_fields(found: Dict[str, Any], fields: str) -> bool:
@@ -353,18 +365,26 @@ def _has_fields(found: Dict[str, Any], fields: str) -> bool:
 class StubApi(ScriptedServer):
     """An API server with the objects that it is given. `writes` has all requests that would change something.
 
-    on_patch is called with the patched object: where a test plays the controller. broken: answers instead, by turns.
+    on_patch and on_delete are called with the object: where a test plays the controllers. broken: answers instead, by
+    turns.
+    Objects can be created, replaced and deleted, with the conflicts of a real one; each of these is one step.
+    missing: the namespaces that do not exist. kinds: those that are served although no object of them is there.
     """
 
-    def __init__(self, objects: Any, on_patch: Any = lambda found: None) -> None:
+    def __init__(self, objects: Any, on_patch: Any = lambda found: None, kinds: Any = ()) -> None:
         super().__init__(self._answer)
+        self._more_kinds = set(kinds)
         self.cluster = MemoryCluster(objects)
         self.on_patch = on_patch
+        self.on_delete: Any = lambda found: None
         self.broken: List[Reply] = []
+        self.missing: List[str] = []
+        self._one_by_one = threading.Lock()
+        self._revision = 1000
 
     @property
     def writes(self) -> List[Asked]:
-        return [asked for asked in self.asked if asked.method not in ("GET", "HEAD")]
+        return [asked for asked in self.asked if asked.method not in ("GET", "HEAD") and "dryRun" not in asked.query]
 
     @property
     def kubeconfig(self) -> Dict[str, Any]:
@@ -389,11 +409,22 @@ class StubApi(ScriptedServer):
         if parts == ["apis"]:
             return _json(dict(kind="APIGroupList", apiVersion="v1", groups=self._groups()))
         if "namespaces" not in parts:
-            return _json(self._resources("/".join(parts[1:])))
-        return self._objects(asked, parts)
+            kind = next((kind for kind in self._kinds() if parts[1:] == _path(kind)), None)
+            return self._everywhere(asked, kind) if kind else _json(self._resources("/".join(parts[1:])))
+        with self._one_by_one:
+            kept = copy.deepcopy(self.cluster.objects)
+            reply = self._objects(asked, parts)
+            if "dryRun" in asked.query:
+                self.cluster.objects[:] = kept
+            return reply
+
+    def _kinds(self) -> List[Kind]:
+        """The kinds that it serves: those of its objects, Leases, and what it was told to."""
+        own = {Kind(found["apiVersion"], found["kind"]) for found in self.cluster.objects} | self._more_kinds
+        return sorted(own | {Kind(LEASE_API, "Lease")}, key=lambda kind: (kind.api_version, kind.kind))
 
     def _versions(self) -> List[str]:
-        return sorted({found["apiVersion"] for found in self.cluster.objects})
+        return sorted({kind.api_version for kind in self._kinds()})
 
     def _groups(self) -> List[Dict[str, Any]]:
         groups = []
@@ -405,49 +436,161 @@ class StubApi(ScriptedServer):
         return groups
 
     def _resources(self, api_version: str) -> Dict[str, Any]:
-        kinds = sorted({found["kind"] for found in self.cluster.objects if found["apiVersion"] == api_version})
+        kinds = [kind.kind for kind in self._kinds() if kind.api_version == api_version]
         entries = [
             dict(
                 name=_plural(kind),
                 singularName=kind.lower(),
-                namespaced=True,
+                namespaced=kind != "Namespace",
                 kind=kind,
-                verbs=["get", "list", "patch"],
+                verbs=["create", "delete", "get", "list", "patch", "update"],
             )
-            for kind in kinds
+            for kind in kinds + (["Namespace"] if api_version == "v1" else [])
         ]
+        parts = [dict(entry, name=f"{entry['name']}/status") for entry in entries if api_version == OCM_API]
+        entries += parts
         return dict(kind="APIResourceList", apiVersion="v1", groupVersion=api_version, resources=entries)
+
+    def _everywhere(self, asked: Asked, kind: Kind) -> Reply:
+        """The objects of a kind in all namespaces, by a selector `KEY in (VALUE,VALUE)` or `KEY=VALUE,KEY=VALUE`."""
+        if "=" in asked.query.get("labelSelector", [""])[0]:
+            return self._list(asked, kind, "")
+        key, _in, values = asked.query.get("labelSelector", [""])[0].partition(" in ")
+        wanted = values.strip("()").split(",")
+        found = self.cluster.list(kind, "")
+        items = [item for item in found if not key or (item["metadata"].get("labels") or {}).get(key) in wanted]
+        return _json(dict(kind=f"{kind.kind}List", apiVersion=kind.api_version, metadata={}, items=items))
+
+    def _list(self, asked: Asked, kind: Kind, namespace: str) -> Reply:
+        selectors = [asked.query.get(name, [""])[0] for name in ("labelSelector", "fieldSelector")]
+        found = self.cluster.list(kind, namespace, *selectors)
+        items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in found]
+        return _json(dict(kind=f"{kind.kind}List", apiVersion=kind.api_version, metadata={}, items=items))
 
     def _objects(self, asked: Asked, parts: List[str]) -> Reply:
         at = parts.index("namespaces")
         api_version, namespace, rest = "/".join(parts[1:at]), parts[at + 1], parts[at + 2 :]
-        kinds = {found["kind"] for found in self.cluster.objects if found["apiVersion"] == api_version}
-        kind = next((Kind(api_version, name) for name in kinds if _plural(name) == rest[0]), None)
+        if not rest:
+            if namespace in self.missing:
+                return _not_found(Kind("v1", "Namespace"), namespace)
+            if asked.method == "DELETE":
+                self.missing.append(namespace)
+            return _json(dict(apiVersion="v1", kind="Namespace", metadata=dict(name=namespace)))
+        served = [kind for kind in self._kinds() if kind.api_version == api_version]
+        kind = next((kind for kind in served if _plural(kind.kind) == rest[0]), None)
         if kind is None:
             return Reply(404, {"Content-Type": "text/plain"}, b"404 page not found\n")
+        if asked.method == "POST":
+            return self._create(json.loads(asked.body), kind, namespace)
         if len(rest) == 1:
-            found = self.cluster.list(
-                kind, namespace, asked.query.get("labelSelector", [""])[0], asked.query.get("fieldSelector", [""])[0]
-            )
-            items = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in found]
-            return _json(dict(kind=f"{kind.kind}List", apiVersion=api_version, metadata={}, items=items))
-        return self._one(asked, kind, namespace, rest[1])
+            return self._list(asked, kind, namespace)
+        return self._one(asked, kind, namespace, rest[1], rest[2:] == ["status"])
 
-    def _one(self, asked: Asked, kind: Kind, namespace: str, name: str) -> Reply:
+    def _one(self, asked: Asked, kind: Kind, namespace: str, name: str, status: bool = False) -> Reply:
         for found in self.cluster.objects:
             own = (found["apiVersion"], found["kind"], found["metadata"]["namespace"], found["metadata"]["name"])
             if own == (kind.api_version, kind.kind, namespace, name):
-                if asked.method == "PATCH":
-                    annotations = json.loads(asked.body)["metadata"]["annotations"]
-                    found["metadata"].setdefault("annotations", {}).update(annotations)
+                if asked.method == "PATCH" and "dryRun" in asked.query:
+                    found = copy.deepcopy(found)
+                    _merge(found, json.loads(asked.body), status)
+                elif asked.method == "PATCH":
+                    _merge(found, json.loads(asked.body), status)
+                    found["metadata"]["resourceVersion"] = self._next_revision()
+                    self.finalize(found)
                     self.on_patch(found)
+                if asked.method == "PUT":
+                    return self._replace(json.loads(asked.body), kind, found)
+                if asked.method == "DELETE":
+                    return self._delete(json.loads(asked.body or b"{}"), kind, found)
                 return _json(found)
-        details = dict(name=name, group=kind.group, kind=_plural(kind.kind))
-        return _json(dict(kind="Status", message=f"{_plural(kind.kind)} {name!r} not found", details=details), 404)
+        if asked.method == "PUT" and json.loads(asked.body)["metadata"].get("uid"):
+            # Leases are created by PUT as well, but not under the uid of one that was deleted.
+            return _status(409, "Conflict", kind, name, "Precondition failed: UID in precondition")
+        return _not_found(kind, name)
+
+    def _create(self, body: Dict[str, Any], kind: Kind, namespace: str) -> Reply:
+        name = body["metadata"]["name"]
+        if namespace in self.missing:
+            return _not_found(Kind("v1", "Namespace"), namespace)
+        if self.cluster.get(kind, namespace, name):
+            return _status(409, "AlreadyExists", kind, name, "already exists")
+        body["metadata"].update(namespace=namespace, uid=str(uuid.uuid4()), resourceVersion=self._next_revision())
+        self.cluster.objects.append(body)
+        return _json(body, 201)
+
+    def _replace(self, body: Dict[str, Any], kind: Kind, found: Dict[str, Any]) -> Reply:
+        version = body["metadata"].get("resourceVersion")
+        if not version:
+            message = "is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+            return _status(422, "Invalid", kind, body["metadata"]["name"], message)
+        if _differs(body["metadata"], found):
+            return _status(409, "Conflict", kind, body["metadata"]["name"], "the object has been modified")
+        body["metadata"]["resourceVersion"] = self._next_revision()
+        found.clear()
+        found.update(body)
+        return _json(found)
+
+    def _delete(self, options: Dict[str, Any], kind: Kind, found: Dict[str, Any]) -> Reply:
+        if _differs(options.get("preconditions") or {}, found):
+            return _status(409, "Conflict", kind, found["metadata"]["name"], "Precondition failed")
+        found["metadata"].setdefault("deletionTimestamp", LATE)
+        self.finalize(found)
+        self.on_delete(found)
+        return _json(dict(kind="Status", apiVersion="v1", status="Success"))
+
+    def finalize(self, found: Dict[str, Any]) -> None:
+        """What is removed goes when it has no finalizers."""
+        metadata = found["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self.cluster.objects[:] = [item for item in self.cluster.objects if item is not found]
+
+    def _next_revision(self) -> str:
+        self._revision += 1
+        return str(self._revision)
+
+
+def _path(kind: Kind) -> List[str]:
+    """Where the objects of all namespaces are listed, below api or apis."""
+    return [*kind.api_version.split("/"), _plural(kind.kind)]
 
 
 def _plural(kind: str) -> str:
     return PLURALS.get(kind, f"{kind.lower()}s")
+
+
+def _merge(found: Dict[str, Any], change: Dict[str, Any], status: bool) -> None:
+    """A merge patch of an object or of its status. What changes the specification raises the generation."""
+    spec = copy.deepcopy(found.get("spec"))
+    _merge_values(found, {part: values for part, values in change.items() if part != "status" or status})
+    if found.get("spec") != spec:
+        found["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
+
+
+def _merge_values(found: Dict[str, Any], change: Dict[str, Any]) -> None:
+    for key, value in change.items():
+        if value is None:
+            found.pop(key, None)
+        elif isinstance(value, dict):
+            _merge_values(found.setdefault(key, {}), value)
+        else:
+            found[key] = value
+
+
+def _differs(conditions: Dict[str, Any], found: Dict[str, Any]) -> bool:
+    """Whether an object is another one, or in another state, than conditions (uid, resourceVersion) say."""
+    wanted = {key: conditions.get(key) for key in ("uid", "resourceVersion")}
+    return any(value and value != found["metadata"].get(key) for key, value in wanted.items())
+
+
+def _not_found(kind: Kind, name: str) -> Reply:
+    return _status(404, "NotFound", kind, name, "not found")
+
+
+def _status(code: int, reason: str, kind: Kind, name: str, message: str) -> Reply:
+    plural = _plural(kind.kind)
+    details = dict(name=name, group=kind.group, kind=plural)
+    text = f'{plural}{"." if kind.group else ""}{kind.group} "{name}" {message}'
+    return _json(dict(kind="Status", status="Failure", reason=reason, code=code, message=text, details=details), code)
 
 
 def _json(content: Any, status: int = 200) -> Reply:

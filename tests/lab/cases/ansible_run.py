@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ class Task:
     name: str
     state: str
     result: Mapping[str, Any]
+    host: str = "localhost"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Run:
         return [task for task in self.tasks if task.name.endswith(name) and task.state != "skipped"]
 
     def states(self, state: str) -> list[str]:
-        """The names of the tasks that ended so."""
+        """The names of the tasks that ended so, on whatever host."""
         return [task.name for task in self.tasks if task.state == state]
 
     @property
@@ -94,6 +97,18 @@ class Ansible:
         environment: Mapping[str, str] | None = None,
     ) -> Run:
         """One run. at: the name of a task, and a shell command that is run when that task is about to begin."""
+        return self.start(playbook, variables, *options, at=at, inventory=inventory, environment=environment).wait()
+
+    def start(
+        self,
+        playbook: str,
+        variables: Mapping[str, Any],
+        *options: str,
+        at: tuple[str, str] = ("", ""),
+        inventory: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> "Running":
+        """Begins a run, in a session of its own. It has to be waited for, or killed."""
         self._number += 1
         folder = self.folder / f"run-{self._number:03}"
         folder.mkdir()
@@ -103,22 +118,23 @@ class Ansible:
         where = ["--inventory", inventory] if inventory else []
         command = ["ansible-playbook", "-vvvv", *where, "--extra-vars", f"@{values}", *options, playbook]
         given = {**self._environment(folder), "LAB_AT_TASK": at[0], "LAB_AT_COMMAND": at[1], **(environment or {})}
-        log = self.logs / f"{self._number:03}-{playbook.rpartition('.')[2] if '/' not in playbook else Path(playbook).stem}.log"
-        with Arguments(self.secrets) as arguments, log.open("wb") as stream:
-            done = subprocess.run(
-                command, stdout=stream, stderr=subprocess.STDOUT, env=given, check=False, timeout=_TIME_LIMIT
-            )
-        values.unlink()
+        name = Path(playbook).stem if "/" in playbook else playbook.rpartition(".")[2]
+        log = self.logs / f"{self._number:03}-{name}.log"
+        return Running(self, command, given, folder, log)
+
+    def end(self, folder: Path, log: Path, arguments: Arguments, status: int) -> Run:
+        """What a run that has ended leaves behind is looked at and removed."""
+        (folder / "variables.json").unlink()
         self._nothing_shown(folder, log, arguments)
         tasks = _tasks(folder / "record.json")
-        assert not at[0] or any(task.name.endswith(at[0]) for task in tasks), f"no task is called {at[0]!r}, see {log}"
         shutil.rmtree(folder)
-        return Run(done.returncode, log.read_text(encoding="utf-8", errors="replace"), tasks)
+        return Run(status, log.read_text(encoding="utf-8", errors="replace"), tasks)
 
-    def module(self, name: str, arguments: Mapping[str, Any]) -> Run:
-        """One module, as a playbook of one task."""
+    def module(self, name: str, arguments: Mapping[str, Any], times: int = 0) -> Run:
+        """One module, as a playbook of one task. times: as a loop, so many times."""
         file = self.folder / f"{name}.yml"
-        task = {"name": name, f"ocm.airgap.{name}": arguments}
+        loop = {"loop": list(range(times))} if times else {}
+        task = {"name": name, f"ocm.airgap.{name}": arguments, **loop}
         python = {"ansible_python_interpreter": sys.executable}
         play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": python, "tasks": [task]}
         file.touch(mode=0o600)
@@ -149,6 +165,67 @@ class Ansible:
         assert not left, f"a secret was left in {left}"
 
 
+class Running:
+    """A run that has been begun."""
+
+    def __init__(
+        self, ansible: Ansible, command: list[str], environment: Mapping[str, str], folder: Path, log: Path
+    ) -> None:
+        self._ansible, self._folder, self._log = ansible, folder, log
+        self._at = environment["LAB_AT_TASK"]
+        self._arguments = Arguments(ansible.secrets)
+        self._arguments.__enter__()
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                command, stdout=stream, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+
+    def wait(self) -> Run:
+        """How it ended."""
+        try:
+            status = self.process.wait(_TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise
+        finally:
+            self._arguments.__exit__(None, None, None)
+        run = self._ansible.end(self._folder, self._log, self._arguments, status)
+        missed = self._at and not any(task.name.endswith(self._at) for task in run.tasks)
+        assert not missed, f"no task is called {self._at!r}, see {self._log}"
+        return run
+
+    def kill(self, after: float) -> Run:
+        """Ends it and all of its processes after some seconds, as when a container is killed."""
+        try:
+            self.process.wait(after)
+        except subprocess.TimeoutExpired:
+            self._kill()
+        return self.wait()
+
+    def _kill(self) -> None:
+        # Ansible's workers have sessions of their own. What has been stopped begins no more of them.
+        found: set[int] = set()
+        while new := {self.process.pid, *_below(self.process.pid)} - found:
+            _signal(new, signal.SIGSTOP)
+            found |= new
+        _signal(found, signal.SIGKILL)
+        self.process.wait()
+
+
+def _signal(numbers: set[int], which: signal.Signals) -> None:
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            os.kill(number, which)
+
+
+def _below(number: int) -> list[int]:
+    """The processes that a process has begun, and that those have begun."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(own): int(parent) for own, parent in map(str.split, listed.splitlines())}
+    children = [own for own, parent in parents.items() if parent == number]
+    return [*children, *(each for child in children for each in _below(child))]
+
+
 def _tasks(record: Path) -> list[Task]:
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
-    return [Task(each["task"], each["state"], each["result"]) for each in map(json.loads, lines)]
+    return [Task(each["task"], each["state"], each["result"], each["host"]) for each in map(json.loads, lines)]

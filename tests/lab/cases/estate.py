@@ -46,6 +46,9 @@ class Lab:
         self.push = Account(named["LAB_PUSH_USER"], named["LAB_PUSH_PASSWORD"])
         self.pull = Account(named["LAB_PULL_USER"], named["LAB_PULL_PASSWORD"])
         self.git = Account(named["LAB_GIT_USER"], named["LAB_GIT_PASSWORD"])
+        self.second = named["LAB_SECOND"]
+        self.second_push = Account(named["LAB_SECOND_PUSH_USER"], named["LAB_SECOND_PUSH_PASSWORD"])
+        self.second_pull = Account(named["LAB_SECOND_PULL_USER"], named["LAB_SECOND_PULL_PASSWORD"])
         self.git_url, self.git_folder = named["LAB_GIT_URL"].rpartition("/")[0], Path(named["LAB_GIT_FOLDER"]).parent
         self.git_ssh_url = named["LAB_GIT_SSH_URL"].rpartition("/")[0]
         self.git_ssh_keys = Path(named["LAB_GIT_SSH_KEYS"])
@@ -103,7 +106,10 @@ class Log:
         return [each for each in self.requests() if each.split()[0] in _WRITES]
 
     def changes(self) -> list[str]:
-        """VERB PATH of the changes that Ansible's modules made, by the API server's audit log. Dry runs are none."""
+        """VERB PATH of the changes that Ansible's modules made, by the API server's audit log.
+
+        Dry runs are none, and the Lease that a run has is none of what it works on.
+        """
         events = [json.loads(line) for line in self.lines() if line.startswith("{")]
         return [
             f"{event['verb']} {event['requestURI']}"
@@ -111,14 +117,18 @@ class Log:
             if event["verb"] in _CHANGING_VERBS
             and event.get("userAgent", "").startswith("OpenAPI-Generator")
             and "dryRun=All" not in event["requestURI"]
+            and "/leases" not in event["requestURI"]
         ]
 
 
 class Cluster:
-    """The cluster, through kubectl."""
+    """The cluster, through kubectl, or another one."""
+
+    def __init__(self, kubeconfig: str = "") -> None:
+        self.kubeconfig = kubeconfig or os.environ["KUBECONFIG"]
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        command = ["kubectl", *arguments]
+        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *arguments]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=180)
         if done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.stderr.strip()}")
