@@ -6,18 +6,26 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.drift.repairs import (
+    repairs_of,
+    with_locked as complete_locked,
+)
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate import (
     commits_of,
+    joint_registries as join_registries,
+    outcome_text,
     read_components,
     transfers_of,
     with_references as complete_references,
     with_versions as complete_versions,
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.location import GitLocation
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.moves import suspensions as suspending
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_secret import (
     PullAccount,
     plan_secret,
@@ -26,6 +34,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_sec
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import OcmError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.pod_spec import with_pull_secret
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.authfile import find_auth_file, read_auth_file
 
 
 def _plain(value: Any) -> Any:
@@ -52,22 +61,47 @@ def with_references(entries: Sequence[Mapping[str, Any]], moves: Sequence[Mappin
     return _told(complete_references, entries, moves)
 
 
+def drift_repairs(items: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    return _told(repairs_of, items)
+
+
+def with_locked(
+    entries: Sequence[Mapping[str, Any]], deliveries: Sequence[Mapping[str, Any]]
+) -> List[Dict[str, Any]]:
+    return _told(complete_locked, entries, deliveries)
+
+
 def transfers(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     return _told(transfers_of, clusters)
+
+
+def joint_registries(clusters: Sequence[Any]) -> List[Dict[str, Any]]:
+    return _told(join_registries, list(clusters))
 
 
 def commits(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     return _told(commits_of, clusters)
 
 
+def suspensions(objects: Sequence[Mapping[str, Any]], suspend: bool = True) -> List[Dict[str, Any]]:
+    return _told(suspending, objects, suspend)
+
+
+def outcome(cluster: Mapping[str, Any]) -> str:
+    return _told(outcome_text, cluster)
+
+
 def pull_registries(
     repositories: Sequence[str],
     pull: Optional[Sequence[Mapping[str, Any]]] = None,
-    auth_config: Optional[Mapping[str, Any]] = None,
+    pull_auth_file: str = "",
     registries: Optional[Sequence[Mapping[str, Any]]] = None,
-    push_auth_config: Optional[Mapping[str, Any]] = None,
+    auth_file: str = "",
 ) -> Dict[str, Any]:
-    accounts = _told(pull_accounts, repositories, pull or [], auth_config, registries or [], push_auth_config)
+    own = str(pull_auth_file or "") or os.environ.get("OCM_AIRGAP_PULL_AUTH_FILE", "")
+    shared = str(auth_file or "") or find_auth_file(os.environ)
+    auth_configs = [_told(read_auth_file, os.path.expanduser(path)) if path else {} for path in (own, shared)]
+    accounts = _told(pull_accounts, repositories, pull or [], auth_configs[0], registries or [], auth_configs[1])
     return dict(
         registries=[account.to_registry() for account in accounts],
         shared=[account.host for account in accounts if account.shared],
@@ -83,7 +117,8 @@ def pull_secret(
 ) -> Dict[str, Any]:
     def plan(found: Any, *wanted: Any) -> Dict[str, Any]:
         result = plan_secret(wanted[0], wanted[1], _accounts(wanted[2]), found or None)
-        return dict(action=result.action, definition=result.definition, hosts=list(result.hosts), removed=list(result.removed))
+        hosts, removed = list(result.hosts), list(result.removed)
+        return dict(action=result.action, definition=result.definition, hosts=hosts, removed=removed)
 
     return _told(plan, present, name, namespace, registries)
 
@@ -112,12 +147,17 @@ class FilterModule:
         return dict(
             commits=commits,
             components=components,
+            drift_repairs=drift_repairs,
             git_login=git_login,
             image_pull_secrets=image_pull_secrets,
+            joint_registries=joint_registries,
+            outcome=outcome,
             pull_registries=pull_registries,
             pull_secret=pull_secret,
             pull_secret_rest=pull_secret_rest,
+            suspensions=suspensions,
             transfers=transfers,
+            with_locked=with_locked,
             with_references=with_references,
             with_versions=with_versions,
         )

@@ -11,9 +11,11 @@ module: flux_reconcile
 short_description: Have Flux fetch and apply a revision, and wait for it
 version_added: 1.0.0
 description:
-  - Asks Flux to reconcile an object, in the way that C(flux reconcile) does, and waits until the wanted revision is applied.
-  - For a Kustomization and for a HelmRelease the source (GitRepository, OCIRepository) is asked first, then the object itself.
-  - When the revision is applied already, nothing is written.
+  - Asks Flux to reconcile an object, in the way that C(flux reconcile) does, and waits until the wanted revision is
+    applied.
+  - For a Kustomization and for a HelmRelease the source (GitRepository, OCIRepository) is asked first, then the object
+    itself.
+  - When the revision is applied already, nothing is written, unless O(again) is set.
 author:
   - ocm.airgap contributors (@ocm-airgap)
 extends_documentation_fragment:
@@ -38,12 +40,24 @@ options:
     default: flux-system
   revision:
     description:
-      - What is to be applied. A commit (at least 7 hex digits), a digest, a tag or chart version, or the revision as Flux
-        writes it, C(main@sha1:<commit>) or C(<tag>@sha256:<digest>).
+      - What is to be applied. A commit (at least 7 hex digits), a digest, a tag or chart version, or the revision as
+        Flux writes it, C(main@sha1:<commit>) or C(<tag>@sha256:<digest>).
       - Without it the source fetches whatever is newest, and that is applied. Then a request is always written, and the
         module reports a change when the applied revision differs from the one before. Check mode cannot know what the
         source will find, and goes by what it has.
     type: str
+  again:
+    description:
+      - Ask also when the revision is applied already, so that Flux puts back what was changed by hand, and wait until
+        it has answered. This is always a change.
+      - The source of a Kustomization or HelmRelease is asked only when it does not have the O(revision). Without
+        O(revision) what the source has is applied again, and nothing newer is fetched. A source that is not asked may
+        be suspended.
+      - A source itself fetches again, and without O(revision) may find something newer.
+      - A HelmRelease compares the cluster with the release only when C(spec.driftDetection.mode) is V(enabled).
+        Otherwise it answers, and leaves what was changed by hand. No upgrade is forced.
+    type: bool
+    default: false
   wait_timeout:
     description:
       - Seconds until the revision has to be applied.
@@ -57,7 +71,8 @@ attributes:
   idempotent:
     support: partial
     details:
-      - With O(revision). Without it something new may have come to the source between two runs.
+      - With O(revision) and without O(again). Without O(revision) something new may have come to the source between two
+        runs.
 seealso:
   - module: ocm.airgap.ocm_rollout_info
 """
@@ -70,6 +85,13 @@ EXAMPLES = r"""
     namespace: flux-system
     revision: 5f2b6f3c8f1f5f2d0a9a3bd1f3c0f3a6c7d8e9f0
 
+- name: Put back what somebody changed in the cluster
+  ocm.airgap.flux_reconcile:
+    kind: Kustomization
+    name: podinfo
+    namespace: ocm-system
+    again: true
+
 - name: Have the deployed content fetched again
   ocm.airgap.flux_reconcile:
     kind: OCIRepository
@@ -79,7 +101,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 revision:
-  description: The revision that is applied; of a source the one that it has fetched. In check mode the one that would be.
+  description:
+    - The revision that is applied; of a source the one that it has fetched. In check mode the one that would be.
   returned: when the object is there, also on failure
   type: str
   sample: main@sha1:5f2b6f3c8f1f5f2d0a9a3bd1f3c0f3a6c7d8e9f0
@@ -108,6 +131,7 @@ def main() -> None:
         name=dict(type="str", required=True),
         namespace=dict(type="str", default="flux-system"),
         revision=dict(type="str"),
+        again=dict(type="bool", default=False),
         wait_timeout=dict(type="int", default=300),
         **connection_arguments(),
     )

@@ -15,6 +15,8 @@ description:
   - A commit is made and pushed only when the tree differs. When somebody else pushed first, it is planned anew on what
     they left.
   - Beside the objects lies the lock C(ocm-airgap.lock.json), which says exactly what was delivered.
+  - With O(state=absent) the branch is brought to hold deliveries no more. The lock says what a delivery has written, and
+    nothing else goes. Objects that it shares stay as long as another lock below the same O(components[].git_path) names them.
   - The program C(git) is needed when O(git_url) is given. A login never appears in its arguments or configuration.
 author:
   - ocm.airgap contributors (@ocm-airgap)
@@ -22,6 +24,14 @@ extends_documentation_fragment:
   - ocm.airgap.registries
   - ocm.airgap.attributes
 options:
+  state:
+    description:
+      - Whether the branch is to hold the deliveries.
+      - With V(absent), of O(components) only O(components[].name) or O(components[].component), and O(components[].git_path)
+        are read, no registry is asked, and O(git_url) is needed. A delivery without a lock is absent.
+    type: str
+    choices: [present, absent]
+    default: present
   components:
     description: What is delivered.
     type: list
@@ -29,9 +39,8 @@ options:
     required: true
     suboptions:
       component:
-        description: The component's name.
+        description: The component's name. Needed with O(state=present).
         type: str
-        required: true
       version:
         description: The exact version. Without it, the newest that satisfies O(components[].constraint) is taken.
         type: str
@@ -46,9 +55,8 @@ options:
         description: The name of the delivery and of its folder. The default is the last part of the component's name.
         type: str
       repository:
-        description: The registry that the cluster reads, C(host[:port][/prefix]).
+        description: The registry that the cluster reads, C(host[:port][/prefix]). Needed with O(state=present).
         type: str
-        required: true
       source:
         description: Where the component is read from in check mode when it is not in O(components[].repository) yet.
         type: str
@@ -157,6 +165,14 @@ options:
         description: Further fields of the HelmRelease, which win over the rendered ones.
         type: dict
         default: {}
+      replaces:
+        description:
+          - The names of deliveries below the same O(components[].git_path) whose place this one takes. They go in the same
+            commit; one that is not there is no error.
+          - Without it, a delivery of workloads that another one delivers already is an error.
+        type: list
+        elements: str
+        default: []
   foreign_images:
     description: What becomes of images in the manifests that are not at the registry.
     type: str
@@ -174,6 +190,24 @@ options:
     type: str
   git_adopt:
     description: Rewrite objects that lie elsewhere in the tree where they lie. Otherwise they are an error.
+    type: bool
+    default: false
+  git_files:
+    description:
+      - Of the files that would be written or removed, write or remove these alone, to put back what was edited by hand.
+        Paths begin at the root of the repository, as in RV(files).
+      - YAML files in the folders of the components that no lock names are removed when they are named here.
+      - The lock is written only when it is named, too. Where it would have to change with the files, because the version
+        or options are others than those of the delivery, that is an error.
+      - A file that is right already makes no difference.
+      - Not with O(state=absent).
+    type: list
+    elements: str
+  stop_for_handover:
+    description:
+      - Make no commit while RV(handover) names something, so that it can be suspended before. Then run it again without.
+      - Otherwise Flux may remove the workloads, with their volumes, before whoever takes over has applied them.
+      - Check mode goes on and predicts the commit.
     type: bool
     default: false
   git_username:
@@ -236,6 +270,28 @@ EXAMPLES = r"""
         target_namespace: podinfo
     git_url: https://git.example.com/team/estate.git
     git_push_branch: podinfo-6.3.5
+
+- name: Put back one file that somebody edited, and leave other edits
+  ocm.airgap.ocm_gitops:
+    components:
+      - component: phoban.io/podinfo
+        version: 6.3.5
+        repository: registry.example.com/air-gapped
+    git_url: https://git.example.com/team/estate.git
+    git_username: robot
+    git_password: "{{ git_password }}"
+    git_files:
+      - components/podinfo/component-version.yaml
+    git_message: Put back what was edited by hand
+
+- name: Take podinfo out of Git, so that Flux removes it
+  ocm.airgap.ocm_gitops:
+    state: absent
+    components:
+      - component: phoban.io/podinfo
+    git_url: https://git.example.com/team/estate.git
+    git_username: robot
+    git_password: "{{ git_password }}"
 """
 
 RETURN = r"""
@@ -265,8 +321,22 @@ files:
   type: list
   elements: str
   sample: [components/podinfo/component-version.yaml, components/podinfo/ocm-airgap.lock.json]
+held:
+  description: Whether there is no commit because of O(stop_for_handover).
+  returned: O(state=present)
+  type: bool
+  sample: false
+handover:
+  description:
+    - The objects that go with the commit while others apply the same workloads from then on, as with another
+      O(components[].delivery) or O(components[].namespace); apiVersion, kind, namespace and name of each.
+    - They have to be suspended before, a FluxDeployer by its template and what it has made. The role C(gitops) does that.
+  returned: O(state=present)
+  type: list
+  elements: dict
+  sample: [{apiVersion: delivery.ocm.software/v1alpha1, kind: FluxDeployer, namespace: ocm-system, name: podinfo}]
 components:
-  description: What is delivered.
+  description: What is delivered, or was. With O(state=absent) this is what M(ocm.airgap.ocm_teardown) takes.
   returned: success
   type: list
   elements: dict
@@ -279,62 +349,90 @@ components:
     component:
       description: The component's name.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: phoban.io/podinfo
     version:
       description: The exact version.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: 6.3.5
     digest:
       description: The digest of the component version at the registry; null in check mode before the transfer.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: sha256:51a17f9e590b316a5e1f4c8d1ac47d37ecf396731d2fe8b3516db64dea2fb08b
     folder:
       description: The folder in Git.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: components/podinfo
     component_version:
       description: The name of the ComponentVersion object; null without ocm-controller.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: podinfo-3b7c1f0a
     namespace:
       description: The namespace of ocm-controller's objects.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: ocm-system
     target_namespace:
       description: The namespace of the workload.
       type: str
-      returned: always
+      returned: O(state=present)
       sample: default
     images:
       description: Every image of the component version and of those it refers to; component, version, resource, type, reference and digest of each.
       type: list
       elements: dict
-      returned: always
+      returned: O(state=present)
       sample: []
     foreign_images:
       description: Images in the manifests that are not at the registry; file, path and image of each.
       type: list
       elements: dict
-      returned: always
+      returned: O(state=present)
       sample: []
     objects:
       description: The objects, for a cluster that is not served from Git.
       type: list
       elements: dict
-      returned: always
+      returned: O(state=present)
       sample: []
     placed:
       description: The objects in Git as the lock has them; apiVersion, kind, namespace, name, file and digest of each.
       type: list
       elements: dict
-      returned: always
+      returned: O(state=present)
       sample: []
+    lock:
+      description:
+        - The lock that the delivery had. When it was removed earlier, it is read from the history of the branch.
+        - Null when the branch never had one.
+      type: dict
+      returned: O(state=absent)
+      sample: {name: podinfo, targetNamespace: default}
+    sharing:
+      description: What other deliveries of the tree use as well, with their folders; null without a lock.
+      type: dict
+      returned: O(state=absent)
+      contains:
+        pull_secrets:
+          description: Of each namespace that has the delivery's pull secret.
+          type: dict
+          returned: always
+          sample: {default: [components/redis], ocm-system: [components/redis]}
+        target_namespace:
+          description: Of the namespace of the workload.
+          type: list
+          elements: str
+          returned: always
+          sample: [components/redis]
+        service_accounts:
+          description: Of each ServiceAccount in Git, as C(namespace/name).
+          type: dict
+          returned: always
+          sample: {ocm-system/air-gapped-ops: [components/redis]}
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.gitops import gitops
@@ -345,12 +443,12 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.transfer 
 
 def main() -> None:
     component = dict(
-        component=dict(type="str", required=True),
+        component=dict(type="str"),
         version=dict(type="str"),
         constraint=dict(type="str"),
         follow=dict(type="bool", default=False),
         name=dict(type="str"),
-        repository=dict(type="str", required=True),
+        repository=dict(type="str"),
         source=dict(type="str"),
         manifests=dict(type="raw", default="deployment"),
         config=dict(type="raw", default="config"),
@@ -372,15 +470,19 @@ def main() -> None:
         flux_namespace=dict(type="str", default="flux-system"),
         kustomization=dict(type="dict", default={}),
         helm_release=dict(type="dict", default={}),
+        replaces=dict(type="list", elements="str", default=[]),
         **placement_arguments(),
     )
     arguments = dict(
+        state=dict(type="str", choices=["present", "absent"], default="present"),
         components=dict(type="list", elements="dict", required=True, options=component),
         foreign_images=dict(type="str", choices=["fail", "warn", "allow"], default="fail"),
         git_url=dict(type="str"),
         git_branch=dict(type="str", default="main"),
         git_push_branch=dict(type="str"),
         git_adopt=dict(type="bool", default=False),
+        git_files=dict(type="list", elements="str"),
+        stop_for_handover=dict(type="bool", default=False),
         git_username=dict(type="str"),
         git_password=dict(type="str", no_log=True),
         git_ssh_key=dict(type="path", no_log=False),

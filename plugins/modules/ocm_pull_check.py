@@ -14,6 +14,8 @@ description:
     pods are moved, not after.
   - The logins of O(registries) are used and no others. An image whose host has no entry is asked for anonymously, as a
     kubelet without a pull secret does.
+  - A login that none of the images needs is tried as C(docker login) does it. Where the registry cannot be reached from
+    here, that is a warning.
 author:
   - ocm.airgap contributors (@ocm-airgap)
 extends_documentation_fragment:
@@ -82,7 +84,7 @@ images:
       returned: always
       sample: ""
 untried:
-  description: Accounts that no image was asked for with.
+  description: Accounts that no image needs, and whose registry could not be reached.
   returned: always
   type: list
   elements: str

@@ -119,7 +119,8 @@ chain:
     given_up:
       description:
         - Whether ocm-controller has stopped looking at it, also when what it needs is there by now.
-        - Setting C(spec.suspend) to true and back to false makes it look again.
+        - M(ocm.airgap.ocm_reconcile) makes it look again. With the reasons V(RepositoryNotFollowed) and
+          V(DescriptorMissing) it needs O(ocm.airgap.ocm_reconcile#module:anew).
       type: bool
     reason:
       description:

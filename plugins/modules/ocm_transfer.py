@@ -32,6 +32,8 @@ options:
       - The repository to write to, or a list of them. An archive is created if it is not there; its form is told by the
         name, C(.tar), C(.tgz) or a folder.
       - One target that fails does not stop the others; the module fails at the end.
+      - Several are written to at the same time, from one reading of the source. What is on its way to them lies in a temporary
+        file, in the task's temporary folder (C(remote_tmp)), of which it takes at most half of the free room.
     type: list
     elements: str
     required: true
@@ -102,6 +104,17 @@ options:
     type: str
     choices: [manifests, blobs, content]
     default: manifests
+  resources:
+    description:
+      - Look at these resources alone, each a name or identity attributes, at targets that have the component version
+        already. Nothing is asked about any others, nor about sources and labels; they are believed to be right.
+      - Component versions without such a resource are passed over. A resource that no component version has is an error.
+      - A component version that is not at the target, or that differs there in what its signature covers, is an error,
+        also with O(overwrite), since it needs the whole transfer.
+      - A tag of theirs that was deleted or moved is set again. Where what it stands for now is the image of another version
+        of the component at the target, that is told, and O(overwrite) sets it again.
+    type: list
+    elements: raw
 seealso:
   - module: ocm.airgap.ocm_localize
   - module: ocm.airgap.ocm_component_info
@@ -134,6 +147,16 @@ EXAMPLES = r"""
     target:
       - registry-a.example.com/air-gapped
       - registry-b.example.com/air-gapped
+
+- name: Put back one image that was lost, or a layer of it
+  ocm.airgap.ocm_transfer:
+    source: ./podinfo.tgz
+    target: registry.example.com/air-gapped
+    component: phoban.io/podinfo
+    version: 6.3.5
+    check: blobs
+    resources:
+      - image
 
 - name: Two images of one name
   ocm.airgap.ocm_transfer:
@@ -215,6 +238,7 @@ resources:
         - V(transferred) for content that was moved, V(restored) for content that was gone from the target and was put
           back, V(unchanged) for content that is there, V(by_reference) for content that stays where it is, V(none) for
           an element without content.
+        - Content that O(resources) does not name is V(unchanged) as well, although nobody has looked.
       type: str
       returned: always
       sample: transferred
@@ -277,6 +301,7 @@ def main() -> None:
         overwrite=dict(type="bool", default=False),
         by_reference_access_types=dict(type="list", elements="str", default=[]),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
+        resources=dict(type="list", elements="raw"),
         **placement_arguments(),
         **selection_arguments(),
     )

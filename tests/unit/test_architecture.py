@@ -27,6 +27,8 @@ RANKS = {
     "gitops": 4,
     "platform": 4,
     "construct": 5,
+    "drift": 5,
+    "teardown": 5,
     "entry": 6,
 }
 
@@ -35,8 +37,8 @@ STANDARD_LIBRARY = getattr(
     sys,
     "stdlib_module_names",
     frozenset(
-        "__future__ abc base64 binascii bisect collections contextlib copy dataclasses datetime decimal enum fractions functools"
-        " hashlib io itertools json math operator posixpath re string textwrap types typing unicodedata urllib".split()
+        "__future__ abc base64 binascii bisect collections contextlib copy dataclasses datetime decimal difflib enum fractions"
+        " functools hashlib io itertools json math operator posixpath re string textwrap types typing unicodedata urllib".split()
     ),
 )
 

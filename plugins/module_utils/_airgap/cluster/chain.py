@@ -18,6 +18,7 @@ from ..model.labels import DELIVERY
 from .flux import applied_revision
 from .links import Chain, Link, Reference, Wanted, link_of, revision_of
 from .objects import (
+    COMPONENT_DESCRIPTOR,
     COMPONENT_VERSION,
     CONFIGURATION,
     CRON_JOB,
@@ -35,6 +36,7 @@ from .objects import (
     SOURCE_KINDS,
     WORKLOAD_KINDS,
     Cluster,
+    ClusterError,
     Kind,
     Object,
     is_suspended,
@@ -47,7 +49,7 @@ from .objects import (
     split_path,
     text,
 )
-from .status import FAILED, PROGRESSING, Status, status_of, waits_for_input
+from .status import DESCRIPTOR_MISSING, FAILED, PROGRESSING, Status, status_of, waits_for_input
 from .workloads import inventory, pods_of
 
 _FLUX_LABELS = {"Kustomization": "kustomize.toolkit.fluxcd.io", "HelmRelease": "helm.toolkit.fluxcd.io"}
@@ -205,7 +207,30 @@ class _Walk:
         if status.ready and self._wanted.version and reached != self._wanted.version:
             message = f"It is at version {reached or 'none'}, {self._wanted.version} is wanted."
             return Status(PROGRESSING, "VersionNotReached", message)
+        missing = self._missing_descriptors(mapping(version, "status", "componentDescriptor")) if status.ready else []
+        if missing:
+            message = f"Its ComponentDescriptor {' and '.join(missing)} has gone; nothing can be read from it without."
+            return Status(FAILED, DESCRIPTOR_MISSING, message)
         return status
+
+    def _missing_descriptors(self, reference: Mapping[str, Any]) -> List[str]:
+        """The ComponentDescriptors of a component version and of those it refers to that are not there."""
+        found = []
+        namespace, name = (text(reference, "componentDescriptorRef", key) for key in ("namespace", "name"))
+        if name and not self._has_descriptor(namespace or self._wanted.namespace, name):
+            found.append(name)
+        for each in sequence(reference, "references"):
+            found.extend(self._missing_descriptors(mapping(each)))
+        return found
+
+    def _has_descriptor(self, namespace: str, name: str) -> bool:
+        try:
+            return self._cluster.get(COMPONENT_DESCRIPTOR, namespace, name) is not None
+        except ClusterError as error:
+            # An account that may not read them is none the worse for the rest.
+            if error.status != 403:
+                raise
+            return True
 
     def _mutations(self, version: Object) -> Set[Reference]:
         """Add what reads, directly or not, from the component version; the references of all that was reached."""

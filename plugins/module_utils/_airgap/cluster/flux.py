@@ -54,10 +54,14 @@ _ENDED = frozenset(
 
 @dataclass(frozen=True)
 class Request:
-    """What is waited for. revision: "" for whatever there is. token: our value of the annotation, "" for none."""
+    """What is waited for. revision: "" for whatever there is. token: our value of the annotation, "" for none.
+
+    must_answer: the request has to be answered, also when the revision is there.
+    """
 
     revision: str = ""
     token: str = ""
+    must_answer: bool = False
 
 
 def conditions_of(obj: Object) -> List[Dict[str, Any]]:
@@ -122,7 +126,7 @@ def progress(obj: Object, request: Request) -> Status:
     handled = not request.token or text(obj, "status", "lastHandledReconcileAt") == request.token
     reached = not request.revision or same_revision(request.revision, applied_revision(obj))
     status = status_of(obj)
-    if status.ready and reached and (handled or request.revision):
+    if status.ready and reached and (handled or (request.revision and not request.must_answer)):
         return status
     if not handled:
         return Status(PROGRESSING, "Requested", f"The request is not answered yet; before it: {_said(status)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+from ..model.labels import SHOWN
 from .flux import applied_revision
 from .objects import (
     COMPONENT_VERSION,
@@ -20,6 +21,7 @@ from .objects import (
     RESOURCE,
     Kind,
     Object,
+    is_suspended,
     kind_of,
     mapping,
     name_of,
@@ -68,6 +70,13 @@ class Link:
     def key(self) -> Reference:
         return self.kind.kind, self.namespace, self.name
 
+    @property
+    def given_up(self) -> bool:
+        """Whether its controller has to be shown it again. What a person has suspended is left alone."""
+        if is_suspended(self.content):
+            return SHOWN in mapping(self.content, "metadata", "annotations")
+        return given_up(self.status)
+
     def as_result(self) -> Dict[str, Any]:
         """The entry of the return value `chain`."""
         return dict(
@@ -75,7 +84,7 @@ class Link:
             namespace=self.namespace,
             name=self.name,
             ready=self.status.ready,
-            given_up=given_up(self.status),
+            given_up=self.given_up,
             reason=self.status.reason,
             message=self.status.message,
             revision=self.revision or None,

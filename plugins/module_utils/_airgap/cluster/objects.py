@@ -47,6 +47,7 @@ LOCALIZATION = Kind(OCM_API, "Localization")
 CONFIGURATION = Kind(OCM_API, "Configuration")
 FLUX_DEPLOYER = Kind(OCM_API, "FluxDeployer")
 SNAPSHOT = Kind(OCM_API, "Snapshot")
+COMPONENT_DESCRIPTOR = Kind(OCM_API, "ComponentDescriptor")
 # A kind of the successor of ocm-controller, which owns the same group.
 SUCCESSOR = Kind(OCM_API, "Component")
 

@@ -103,12 +103,29 @@ def is_there(image: ImageReference, account: RegistrySettings, options: Connecti
     account: an entry that fits the image. Others of the options, mirrors and the auth file of this machine stay out.
     Raises AuthError when the registry refuses the account, another OcmError when it cannot be told.
     """
-    registries = connect(replace(options, registries=(replace(account, mirror=""),), auth_file=""))
+    registries = _connected(account, options, connect)
     try:
         repository = registries.repository(image.host, image.repository, image.plain_http)
         return repository.head_manifest(image.locator) is not None
     finally:
         registries.close()
+
+
+def log_in(account: RegistrySettings, options: ConnectionOptions, connect: Connect) -> None:
+    """Ask the registry of an account whether it takes it, with one attempt more than the first.
+
+    Raises AuthError when it does not, another OcmError when it cannot be told.
+    """
+    registries = _connected(account, replace(options, retries=min(options.retries, 1)), connect)
+    try:
+        registries.log_in(account.host, account.path)
+    finally:
+        registries.close()
+
+
+def _connected(account: RegistrySettings, options: ConnectionOptions, connect: Connect) -> Registries:
+    """Connections with one account alone: mirrors and the auth file of this machine stay out."""
+    return connect(replace(options, registries=(replace(account, mirror=""),), auth_file=""))
 
 
 def _refused(namespace: str, entry: PullEntry, image: ImageReference, status: int) -> str:

@@ -40,6 +40,7 @@ _CAUSES = (
     (MISSING_IMAGE, r"not found|manifest unknown|MANIFEST_UNKNOWN|name unknown|NAME_UNKNOWN|does not exist"),
 )
 _SUSPENDED = "Set spec.suspend of it to false."
+ANEW = ": ocm_reconcile with anew does that, the playbook site by itself. Or delete it and let Flux create it again."
 KICK = "set spec.suspend of it to true and back to false; an annotation does not make ocm-controller look again."
 
 # (reason, text of the message, remedy): the first that fits; an empty pattern fits everything.
@@ -49,7 +50,13 @@ _REMEDIES: Tuple[Tuple[str, str, str], ...] = (
         "RepositoryNotFollowed",
         "",
         "The controller does not follow a changed repository of the same version: give the ComponentVersion another "
-        "name, or delete it and let Flux create it again.",
+        "name, or have it read anew" + ANEW,
+    ),
+    (
+        "DescriptorMissing",
+        "",
+        "Component versions of one namespace share their ComponentDescriptor, and the ComponentVersion that owned it has "
+        "gone. Have this one read anew" + ANEW,
     ),
     (
         "AuthenticatedContextCreationFailed",
@@ -70,7 +77,7 @@ _REMEDIES: Tuple[Tuple[str, str, str], ...] = (
         "",
         r"ComponentDescriptor\S* \S+ not found",
         "Component versions of one namespace share their ComponentDescriptor, and the ComponentVersion that owned it has "
-        "gone. Delete this ComponentVersion: when Flux has applied it again, it has its own.",
+        "gone. Have the ComponentVersion read anew" + ANEW,
     ),
     (
         "GetResourceFailed",

@@ -52,6 +52,8 @@ FATAL_REASONS = frozenset(
         "URLInvalid",
     )
 )
+# ocm-controller is content with a ComponentVersion that has reached its version, whatever has become of the rest.
+REPOSITORY_NOT_FOLLOWED, DESCRIPTOR_MISSING = ANEW_REASONS = ("RepositoryNotFollowed", "DescriptorMissing")
 _INPUT_REASONS = re.compile(r"\A(?:SourceRef|ConfigRef|PatchStrategicMergeSourceRef)NotReady")
 # ReconciliationFailed is the API server's answer to an apply: most pass, what these words say does not.
 _REFUSED = re.compile(
@@ -99,7 +101,8 @@ def waits_for_input(status: Status) -> bool:
 
 def given_up(status: Status) -> bool:
     """Whether ocm-controller does not look at the object again by itself, whatever becomes of what it needs."""
-    return status.failed and (status.reason == "AuthenticatedContextCreationFailed" or waits_for_input(status))
+    known = status.reason in ("AuthenticatedContextCreationFailed", *ANEW_REASONS)
+    return status.failed and (known or waits_for_input(status))
 
 
 def status_of(obj: Object) -> Status:
@@ -179,7 +182,7 @@ def _component_version(obj: Object, ready: Mapping[str, Any]) -> Status:
         message = (
             f"status.replicatedRepositoryURL is {used}, but spec asks for {wanted}: content still comes from {used}."
         )
-        return Status(FAILED, "RepositoryNotFollowed", message)
+        return Status(FAILED, REPOSITORY_NOT_FOLLOWED, message)
     version = text(obj, "status", "reconciledVersion")
     return Status(READY, text(ready, "reason"), f"Applied version: {version}" if version else text(ready, "message"))
 

@@ -8,10 +8,23 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from ..cluster.objects import Cluster, ClusterError, ClusterUnreachable, Kind, Object, title
+from ..cluster.objects import (
+    Cluster,
+    ClusterError,
+    ClusterUnreachable,
+    Kind,
+    Object,
+    kind_of,
+    mapping,
+    name_of,
+    namespace_of,
+    title,
+    title_of,
+)
 from ..model.errors import InvalidInput
+from ..model.labels import FIELD_MANAGER
 from .module import SHORT_SECRET, Context
 
 try:
@@ -29,6 +42,7 @@ try:
     from kubernetes.client.exceptions import ApiException
     from kubernetes.config import ConfigException
     from kubernetes.dynamic.exceptions import ResourceNotFoundError, ResourceNotUniqueError
+    from kubernetes.dynamic.resource import ResourceList
 
     KUBERNETES_IMPORT_ERROR = None
 except ImportError as error:
@@ -45,6 +59,14 @@ POLL_SECONDS = 2.0
 CONTACT_SECONDS = 20.0
 _PASSING = (429, 500, 502, 503, 504)
 _SECRET_KEYS = ("token", "password", "client-key-data", "access-token", "refresh-token", "id-token", "client-secret")
+
+
+class Conflict(ClusterError):
+    """Somebody else was first: an object is there already, or is not any more what was read."""
+
+
+class NamespaceMissing(ClusterError):
+    """The namespace that an object is to be written into does not exist."""
 
 
 def connection_arguments() -> Dict[str, Any]:
@@ -70,6 +92,7 @@ class LiveCluster(Cluster):
         self._client: Any = None
         self._resources: Dict[Kind, Any] = {}
         self._unknown: Dict[Kind, float] = {}
+        self._knows_all = False
 
     def get(self, kind: Kind, namespace: str, name: str) -> Optional[Object]:
         with _errors(f"read {title(kind.kind, namespace, name)}"):
@@ -107,25 +130,109 @@ class LiveCluster(Cluster):
         with _errors(f"ask for the kind {kind}"):
             return self._resource(kind) is not None
 
+    def kinds(self) -> Dict[Kind, bool]:
+        """The kinds whose objects can be listed and removed, and whether these lie in namespaces; asked anew."""
+        with _errors("ask for its kinds"):
+            served = self._connected().resources
+            served.invalidate_cache()
+            found = [each for resources in served for each in resources if not isinstance(each, ResourceList)]
+        # Of several versions the preferred one comes last, and stays.
+        usable = [each for each in found if {"list", "delete"} <= set(each.verbs or ())]
+        chosen = {(each.group, each.kind): each for each in sorted(usable, key=lambda each: bool(each.preferred))}
+        self._resources = {Kind(each.group_version, each.kind): each for each in found}
+        self._knows_all = True
+        return {Kind(each.group_version, each.kind): bool(each.namespaced) for each in chosen.values()}
+
     def annotate(self, obj: Object, key: str, value: str, manager: str) -> Object:
         """Write one annotation of an object under a field manager; the object afterwards."""
-        metadata = obj["metadata"]
-        kind = Kind(obj["apiVersion"], obj["kind"])
-        with _errors(f"annotate {title(kind.kind, metadata['namespace'], metadata['name'])}"):
-            answer = self._resource(kind).patch(
-                body={"metadata": {"annotations": {key: value}}},
-                name=metadata["name"],
-                namespace=metadata["namespace"],
-                content_type="application/merge-patch+json",
-                field_manager=manager,
-                _request_timeout=REQUEST_TIMEOUT,
-            )
-            return answer.to_dict()
+        with _errors(f"annotate {title_of(obj)}"):
+            return self._merge(obj, {"metadata": {"annotations": {key: value}}}, manager)
+
+    def set_finalizers(self, obj: Object, finalizers: Sequence[str]) -> Object:
+        """Write the finalizers of the very object that was read; the object afterwards. Raises Conflict."""
+        read = {key: obj["metadata"].get(key) for key in ("resourceVersion", "uid")}
+        with _errors(f"take finalizers from {title_of(obj)}"):
+            return self._merge(obj, {"metadata": dict(read, finalizers=list(finalizers))}, FIELD_MANAGER)
+
+    def change(self, obj: Object, fields: Mapping[str, Any]) -> Object:
+        """Write fields of an object, either of its status or others; None removes one. The object afterwards."""
+        with _errors(f"change {title_of(obj)}"):
+            return self._merge(obj, fields, FIELD_MANAGER)
+
+    def _merge(self, obj: Object, fields: Mapping[str, Any], manager: str) -> Object:
+        resource = self._resource(kind_of(obj))
+        answer = (resource.status if "status" in fields else resource).patch(
+            body=fields,
+            name=name_of(obj),
+            namespace=namespace_of(obj) or None,
+            content_type="application/merge-patch+json",
+            field_manager=manager,
+            _request_timeout=REQUEST_TIMEOUT,
+        )
+        return answer.to_dict()
+
+    def create(self, definition: Object) -> Object:
+        """Write an object that is not there yet; the object as it is then. Raises Conflict, NamespaceMissing."""
+        with _errors(f"create {title_of(definition)}"):
+            return self._write("create", definition)
+
+    def replace(self, definition: Object) -> Object:
+        """Write an object in place of the one that was read, whose resourceVersion and uid it has; as it is then.
+
+        Raises Conflict when that one has been changed or removed since.
+        """
+        with _errors(f"replace {title_of(definition)}"):
+            try:
+                return self._write("replace", definition, name=name_of(definition))
+            except ApiException as error:
+                if error.status == 404 and _names_an_object(error):
+                    raise Conflict(f"{title_of(definition)} has been removed.", "Run it again.", 404) from None
+                raise
+
+    def delete(self, obj: Object) -> bool:
+        """Remove the very object that was read; False when it is gone already.
+
+        Raises Conflict when it has been changed since, or is another one of the same name.
+        """
+        precondition = {key: mapping(obj, "metadata").get(key) for key in ("resourceVersion", "uid")}
+        with _errors(f"delete {title_of(obj)}"):
+            resource = self._resource(kind_of(obj))
+            if resource is None:
+                return False
+            try:
+                resource.delete(
+                    name=name_of(obj),
+                    namespace=namespace_of(obj) or None,
+                    # Jobs would leave their pods behind.
+                    body=dict(
+                        apiVersion="v1", kind="DeleteOptions", preconditions=precondition, propagationPolicy="Background"
+                    ),
+                    _request_timeout=REQUEST_TIMEOUT,
+                )
+            except ApiException as error:
+                if error.status != 404:
+                    raise
+                return False
+            return True
+
+    def _write(self, method: str, definition: Object, **more: Any) -> Object:
+        kind = kind_of(definition)
+        resource = self._resource(kind)
+        if resource is None:
+            raise ClusterError(f"Kubernetes: the API server has no kind {kind} ({kind.api_version}).")
+        answer = getattr(resource, method)(
+            body=definition,
+            namespace=namespace_of(definition) or None,
+            field_manager=FIELD_MANAGER,
+            _request_timeout=REQUEST_TIMEOUT,
+            **more,
+        )
+        return answer.to_dict()
 
     def _resource(self, kind: Kind) -> Any:
         """The client's resource of a kind, None when the API server lacks it; that is asked again after a while."""
-        if kind in self._resources:
-            return self._resources[kind]
+        if kind in self._resources or self._knows_all:
+            return self._resources.get(kind)
         if time.monotonic() - self._unknown.get(kind, -1e9) < 10 * POLL_SECONDS:
             return None
         prefix = "apis" if kind.group else "api"
@@ -194,6 +301,10 @@ def _api_error(error: Any, operation: str) -> ClusterError:
     message = f"Kubernetes: cannot {operation}: {_said(error)} ({status})."
     if status in _PASSING or not status:
         return ClusterUnreachable(message, "Run it again.", status)
+    if status == 409:
+        return Conflict(message, "Run it again.", status)
+    if status == 404 and _detail(error, "kind") == "namespaces":
+        return NamespaceMissing(message, "Create it first.", status)
     hints = {
         401: "Check the credentials in kubeconfig, or api_key.",
         403: "Give the account of kubeconfig or api_key a role that allows it.",
@@ -204,10 +315,15 @@ def _api_error(error: Any, operation: str) -> ClusterError:
 
 def _names_an_object(error: Any) -> bool:
     """Whether the API server says which object is missing. Where it does not serve the kind it knows of none."""
+    return bool(_detail(error, "name"))
+
+
+def _detail(error: Any, key: str) -> Any:
+    """What the details of the API server's answer say, None when they do not."""
     try:
-        return bool(json.loads(error.body)["details"]["name"])
-    except (TypeError, ValueError, KeyError):
-        return False
+        return json.loads(error.body)["details"].get(key)
+    except (AttributeError, TypeError, ValueError, KeyError):
+        return None
 
 
 def _said(error: Any) -> str:

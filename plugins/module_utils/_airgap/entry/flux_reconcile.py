@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional
 
@@ -55,8 +56,9 @@ def flux_reconcile(context: Context) -> Dict[str, Any]:
         raise InvalidInput(f"wait_timeout must be at least 1 second, not {params['wait_timeout']}.")
     cluster = open_cluster(context)
     deadline = Deadline(params["wait_timeout"])
-    run = _Run(cluster, deadline, context.check_mode)
-    return run.reconcile(kind, params["namespace"], params["name"], params["revision"] or "")
+    run = Reconciliation(cluster, deadline, context.check_mode)
+    wanted = Wanted(params["revision"] or "", params["again"])
+    return run.reconcile(kind, params["namespace"], params["name"], wanted)
 
 
 def _kind(name: str) -> Kind:
@@ -72,8 +74,28 @@ def _kind(name: str) -> Kind:
     raise InvalidInput(f"{name} is no kind that Flux reconciles when asked.", f"Use one of {known}.")
 
 
-class _Run:
-    """One call of the module. Everything that is written is an annotation."""
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. revision: "" for no particular one. again: also when it is applied already."""
+
+    revision: str
+    again: bool
+
+    @property
+    def takes_what_is_there(self) -> bool:
+        return self.again and not self.revision
+
+    def needs_fetching(self, source: Object) -> bool:
+        """Whether the source has to be asked before the object that takes its content from it."""
+        if self.takes_what_is_there:
+            return False
+        there = same_revision(self.revision, applied_revision(source))
+        # What was fetched once can be applied again, also while its server is away.
+        return not (there and (self.again or status_of(source).ready))
+
+
+class Reconciliation:
+    """One request, and waiting for the answer. Everything that is written is an annotation."""
 
     def __init__(self, cluster: LiveCluster, deadline: Deadline, check_mode: bool) -> None:
         self._cluster, self._deadline, self._check_mode = cluster, deadline, check_mode
@@ -81,22 +103,30 @@ class _Run:
         self._before = ""
         self._in_contact, self._contact = False, Deadline(CONTACT_SECONDS)
 
-    def reconcile(self, kind: Kind, namespace: str, name: str, revision: str) -> Dict[str, Any]:
+    def reconcile(self, kind: Kind, namespace: str, name: str, wanted: Wanted) -> Dict[str, Any]:
+        """Have an object apply what is wanted. Raises Failed, Refused when it is suspended, NotFound."""
         obj = self._read(kind, namespace, name)
         self._latest, self._before = obj, applied_revision(obj)
-        if revision and self._is_there(obj, revision):
+        if wanted.revision and not wanted.again and self._is_there(obj, wanted.revision):
             return self._result(self._latest, False)
-        source = self._source(obj)
+        source = self._source(obj, wanted)
         if self._check_mode:
-            return self._prediction(obj, source, revision)
-        wanted = revision
-        if source is not None:
-            wanted = self._fetch(source, revision)
-        request = Request(wanted, self._ask(obj))
-        done = self._wait(obj, request, must_answer=not revision)
-        return self._result(done, bool(revision) or applied_revision(done) != self._before)
+            return self._prediction(obj, source, wanted)
+        revision = wanted.revision
+        if source is not None and not wanted.takes_what_is_there:
+            revision = self._fetch(source, wanted)
+        must_answer = wanted.again or not wanted.revision
+        done = self._wait(obj, Request(revision, self._ask(obj), must_answer))
+        changed = wanted.again or bool(wanted.revision) or applied_revision(done) != self._before
+        return self._result(done, changed)
 
     def _read(self, kind: Kind, namespace: str, name: str) -> Object:
+        """An object that is going to be asked. Raises Refused when it is suspended."""
+        obj = self._look(kind, namespace, name)
+        _refuse_suspended(obj)
+        return obj
+
+    def _look(self, kind: Kind, namespace: str, name: str) -> Object:
         while True:
             try:
                 obj = self._cluster.get(kind, namespace, name)
@@ -108,17 +138,16 @@ class _Run:
             if not self._cluster.knows(kind):
                 raise NotFound(f"The cluster has no kind {kind} ({kind.api_version}).", "Install Flux first.")
             raise NotFound(f"{title(kind.kind, namespace, name)} does not exist.", "Check its name and namespace.")
-        if is_suspended(obj):
-            raise Refused(
-                f"{title_of(obj)} is suspended (spec.suspend is true): it does not reconcile.", "Resume it first."
-            )
         return obj
 
-    def _source(self, obj: Object) -> Optional[Object]:
+    def _source(self, obj: Object, wanted: Wanted) -> Optional[Object]:
         reference = flux_source(obj)
         if reference is None or reference[0] == EXTERNAL_ARTIFACT:
             return None
-        return self._read(*reference)
+        source = self._look(*reference)
+        if not wanted.again or wanted.needs_fetching(source):
+            _refuse_suspended(source)
+        return source
 
     def _is_there(self, obj: Object, revision: str) -> bool:
         """Whether the revision is applied already. A reconciliation that happens to run is waited for, not repeated."""
@@ -134,20 +163,20 @@ class _Run:
             obj = self._read(kind_of(obj), namespace_of(obj), name_of(obj))
         return False
 
-    def _prediction(self, obj: Object, source: Optional[Object], revision: str) -> Dict[str, Any]:
+    def _prediction(self, obj: Object, source: Optional[Object], wanted: Wanted) -> Dict[str, Any]:
         """What a run would do as far as it can be told: without a revision, what is there already counts."""
+        revision = wanted.revision
         there = revision or (applied_revision(source) if source is not None else applied_revision(obj))
         if revision and source is not None and same_revision(revision, applied_revision(source)):
             there = applied_revision(source)
-        changed = bool(revision) or there != self._before
+        changed = wanted.again or bool(revision) or there != self._before
         return dict(changed=changed, revision=there or None, conditions=conditions_of(obj), diff=self._diff(there))
 
-    def _fetch(self, source: Object, revision: str) -> str:
+    def _fetch(self, source: Object, wanted: Wanted) -> str:
         """Have the source fetch the revision; the revision in the form that the source gives it."""
-        if revision and same_revision(revision, applied_revision(source)) and status_of(source).ready:
-            return applied_revision(source)
-        token = self._ask(source)
-        return applied_revision(self._wait(source, Request(revision, token), must_answer=not revision))
+        if wanted.needs_fetching(source):
+            source = self._wait(source, Request(wanted.revision, self._ask(source)))
+        return applied_revision(source)
 
     def _ask(self, obj: Object) -> str:
         """Write the request; its token."""
@@ -159,13 +188,13 @@ class _Run:
             except ClusterUnreachable as error:
                 self._pause(error)
 
-    def _wait(self, obj: Object, request: Request, must_answer: bool) -> Object:
+    def _wait(self, obj: Object, request: Request) -> Object:
         lasting = Lasting(GRACE_SECONDS)
         while True:
             obj = self._read(kind_of(obj), namespace_of(obj), name_of(obj))
             self._keep(obj)
             status = progress(obj, request)
-            if status.ready and not (must_answer and _unanswered(obj, request)):
+            if status.ready:
                 return obj
             if lasting.see([status.reason] if status.failed else []) or self._deadline.over:
                 raise self._failure(obj, request, status)
@@ -202,5 +231,8 @@ class _Run:
         return dict(before=dict(revision=self._before or None), after=dict(revision=after or None))
 
 
-def _unanswered(obj: Object, request: Request) -> bool:
-    return (obj.get("status") or {}).get("lastHandledReconcileAt") != request.token
+def _refuse_suspended(obj: Object) -> None:
+    if is_suspended(obj):
+        raise Refused(
+            f"{title_of(obj)} is suspended (spec.suspend is true): it does not reconcile.", "Resume it first."
+        )

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, cast
 
 from ..gitops.chart import VALUES, PackedChart, changed_values, foreign_in_values, is_chart, read_chart
 from ..gitops.check import check_objects
-from ..gitops.git import GitClone, GitSettings, Published, publish
-from ..gitops.location import GitLocation
+from ..gitops.git import GitClone, Published, publish
+from ..gitops.lock import files_digest
 from ..gitops.objects import Chart, Content
 from ..gitops.rendering import Localized, Ready, render_delivery
 from ..gitops.settings import Delivery, read_delivery
-from ..gitops.tree import Rendered, Tree, TreePlan, plan_tree
+from ..gitops.moves import Held, MovePlan, plan_deliveries
+from ..gitops.tree import Rendered, Tree, only_files
 from ..gitops.workloads import manifests_of
 from ..localize.component import ComponentFiles, Placement
 from ..localize.former import former_references
@@ -32,39 +33,57 @@ from ..sources.content import ContentFinder
 from ..store.closure import Closure, resolve_versions
 from ..store.component_store import ComponentStore, open_store
 from ..store.component_version import StoredVersion
+from .gitops_removal import publish_settings, published_values, remove_deliveries
 from .module import Context
 
 
 def gitops(context: Context) -> Dict[str, Any]:
-    """Render deliveries, check them, and bring a Git branch to them."""
+    """Render deliveries, check them, and bring a Git branch to them; or take deliveries out of it."""
     params = context.params
+    _check_files(params)
+    if params["state"] == "absent":
+        return remove_deliveries(context)
+    _require_options(params["components"])
     ready = [_ready(context, options) for options in params["components"]]
     _tell_foreign(context, ready)
     rendered = [item.rendered for item in ready]
-    values: Dict[str, Any] = dict(changed=False, revision=None, commit=None, branch=None, merged=True, files=[])
+    values: Dict[str, Any] = dict(changed=False, revision=None, commit=None, branch=None, merged=True, files=[], held=False)
+    plan = MovePlan()
     if params["git_url"]:
-        published = _publish(context, rendered)
-        plan = published.plan
-        values.update(
-            changed=published.changed,
-            commit=published.revision or None,
-            revision=f"{published.branch}@sha1:{published.revision}" if published.revision else None,
-            branch=published.branch,
-            merged=published.merged,
-            files=sorted(plan.edits),
-        )
-        if context.check_mode and published.changed:
-            values.update(commit=None, revision=None)
-        if context.wants_diff:
-            values["diff"] = _diff(published)
+        plan = _bring(context, rendered, values)
     else:
-        plan = TreePlan()
         for item in rendered:
             check_objects([placed.definition for placed in item.objects])
     for warning in plan.warnings:
         context.warn(warning)
-    values["components"] = [_described(item, plan) for item in ready]
+    values.update(handover=plan.handover, components=[_described(item, plan) for item in ready])
     return values
+
+
+def _bring(context: Context, rendered: Sequence[Rendered], values: Dict[str, Any]) -> MovePlan:
+    """Bring the branch to the deliveries, unless something has to be handed over first."""
+    try:
+        published = _publish(context, rendered)
+    except Held as held:
+        values.update(held=True)
+        return held.plan
+    values.update(published_values(context, published))
+    return cast(MovePlan, published.plan)
+
+
+def _check_files(params: Mapping[str, Any]) -> None:
+    files = params["git_files"]
+    if files is not None and not files:
+        raise InvalidInput("git_files is an empty list.", "Name at least one file, or leave it out to write all.")
+    if files is not None and params["state"] == "absent":
+        raise InvalidInput("git_files cannot be given with state: absent.", "A delivery is removed as a whole.")
+
+
+def _require_options(components: Sequence[Mapping[str, Any]]) -> None:
+    for number, options in enumerate(components):
+        for name in ("component", "repository"):
+            if not options[name]:
+                raise InvalidInput(f"components[{number}]: {name} is missing.", "Only state: absent does without it.")
 
 
 @dataclass(frozen=True)
@@ -144,6 +163,8 @@ def _localized(context: Context, component: _Component, delivery: Delivery, opti
         chart=_with_values(component, packed, element, result.files[VALUES]) if packed else None,
         objects=[] if packed else [manifest for _file, manifest in manifests_of(result.files)],
         replaced_images=replaced,
+        packed=packed.digest if packed else files_digest(files),
+        localized=files_digest(result.files),
     )
     target = delivery.target
     foreign = foreign_in_values(result.files[VALUES], target) if packed else foreign_images(result.files, target)
@@ -242,32 +263,21 @@ def _tell_foreign(context: Context, ready: Sequence[Ready]) -> None:
 
 def _publish(context: Context, rendered: Sequence[Rendered]) -> Published:
     params = context.params
-    settings = _git_settings(context)
+    settings = publish_settings(context)
+    deliveries = [item.delivery for item in rendered]
+    folders = [folder for each in deliveries for folder in (each.folder, each.manifests_folder)]
 
-    def plan(tree: Tree) -> TreePlan:
-        return plan_tree(tree, rendered, params["git_adopt"])
+    def plan(tree: Tree) -> MovePlan:
+        planned = plan_deliveries(tree, rendered, params["git_adopt"])
+        if params["git_files"] is not None:
+            return cast(MovePlan, only_files(tree, planned, params["git_files"], folders))
+        if planned.handover and params["stop_for_handover"] and not context.check_mode:
+            raise Held(planned)
+        return planned
 
     with context.temporary_folder("git-") as folder:
         clone = GitClone(context.run, folder, settings)
         return publish(clone, settings, plan, params["git_message"] or _message(rendered), context.check_mode, time.sleep)
-
-
-def _git_settings(context: Context) -> GitSettings:
-    params = context.params
-    location = GitLocation.parse(params["git_url"], params["git_username"] or "", params["git_password"] or "")
-    if location.password:
-        context.mask(location.password)
-    return GitSettings(
-        location=location,
-        branch=params["git_branch"],
-        push_branch=params["git_push_branch"] or "",
-        ssh_key=params["git_ssh_key"] or "",
-        known_hosts=params["git_known_hosts"] or "",
-        ca_path=params["git_ca_path"] or "",
-        author=params["git_author"],
-        executable=params["git_executable"],
-        timeout=params["git_timeout"],
-    )
 
 
 def _message(rendered: Sequence[Rendered]) -> str:
@@ -275,25 +285,12 @@ def _message(rendered: Sequence[Rendered]) -> str:
     names = list(dict.fromkeys(names))
     subject = names[0] if len(names) == 1 else f"{len(names)} components"
     places = sorted({item.delivery.repository for item in rendered})
-    return "\n".join([f"Deliver {subject}", ""] + [f"- {name}" for name in names] + [f"From {', '.join(places)}"])
+    replaced = [name for item in rendered for name in item.delivery.replaces]
+    rest = [f"From {', '.join(places)}"] + ([f"In place of {', '.join(replaced)}"] if replaced else [])
+    return "\n".join([f"Deliver {subject}", ""] + [f"- {name}" for name in names] + rest)
 
 
-def _diff(published: Published) -> List[Dict[str, str]]:
-    found = []
-    for path, after in sorted(published.plan.edits.items()):
-        before = published.before.get(path)
-        found.append(
-            dict(
-                before_header=path if before is not None else f"{path} (absent)",
-                after_header=path if after is not None else f"{path} (absent)",
-                before=(before or b"").decode("utf-8", "replace"),
-                after=(after or b"").decode("utf-8", "replace"),
-            )
-        )
-    return found
-
-
-def _described(item: Ready, plan: TreePlan) -> Dict[str, Any]:
+def _described(item: Ready, plan: MovePlan) -> Dict[str, Any]:
     delivery = item.rendered.delivery
     lock = plan.locks.get(delivery.folder) or {}
     return dict(

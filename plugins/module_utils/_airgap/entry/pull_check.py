@@ -5,24 +5,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
-from ..cluster.pull import is_there
-from ..model.errors import AuthError, InvalidInput
+from ..cluster.pull import is_there, log_in
+from ..model.errors import AuthError, InvalidInput, OcmError
 from ..model.reference import ImageReference
 from ..oci.settings import ConnectionOptions, RegistrySettings
 from .module import Context, Failed
 
 
 def pull_check(context: Context) -> Dict[str, Any]:
-    """Ask for every image with the account that a kubelet would use. Nothing but registries is a source of logins."""
+    """Ask for every image with the account that a kubelet would use. Nothing but registries is a source of logins.
+
+    Accounts that no image needs are tried by a login alone, so that none is given to a cluster untried.
+    """
     params = context.params
     images = [ImageReference.parse(text) for text in dict.fromkeys(params["images"])]
     options = ConnectionOptions.from_params(params)
     found = [_ask(context, options, image) for image in images]
+    refused, untried = _log_in(context, options, images)
     _warn_of_shared(context)
-    result = dict(changed=False, images=found, untried=_untried(options, images))
-    _fail(found, params["allow_missing"], result)
+    result = dict(changed=False, images=found, untried=untried)
+    _fail(found, refused, params["allow_missing"], result)
     return result
 
 
@@ -39,31 +43,48 @@ def _ask(context: Context, options: ConnectionOptions, image: ImageReference) ->
     return dict(answer, reason="missing", message=f"{image} is not at the registry.")
 
 
-def _untried(options: ConnectionOptions, images: List[ImageReference]) -> List[str]:
-    """Accounts that no image was asked for with."""
-    entries = [options.entry_for(image.host, image.repository) for image in images]
-    tried = {entry.name for entry in entries if entry}
-    return sorted(entry.name for entry in options.registries if entry.username and entry.name not in tried)
+def _log_in(
+    context: Context, options: ConnectionOptions, images: List[ImageReference]
+) -> Tuple[Dict[str, str], List[str]]:
+    """The accounts without an image: what was said to those that are refused, and those that could not be tried."""
+    needed = {options.entry_for(image.host, image.repository) for image in images}
+    refused: Dict[str, str] = {}
+    untried: List[str] = []
+    for account in options.registries:
+        if not account.username or account in needed:
+            continue
+        try:
+            log_in(account, options, context.connect)
+        except AuthError as error:
+            refused[account.name] = str(error)
+        except OcmError as error:
+            context.warn(f"The account for {account.name} could not be tried. {error}")
+            untried.append(account.name)
+    return refused, sorted(untried)
 
 
 def _warn_of_shared(context: Context) -> None:
     for host in context.params["shared"]:
         context.warn(
-            f"The cluster gets the account for {host} that the transfer uses, which can write. Give a pull-only account in "
-            "pull_registries, or an auth file in OCM_AIRGAP_PULL_AUTH_FILE."
+            f"The cluster gets the account for {host} that the transfer uses, which can write. Give a pull-only account "
+            "in pull_registries, or an auth file in OCM_AIRGAP_PULL_AUTH_FILE."
         )
 
 
-def _fail(found: List[Dict[str, Any]], allow_missing: bool, result: Dict[str, Any]) -> None:
-    """Raises Failed with everything that was found out."""
-    refused = [item for item in found if item["reason"] == "credentials"]
-    missing = [item for item in found if item["reason"] == "missing"]
+def _fail(
+    found: List[Dict[str, Any]], refused: Dict[str, str], allow_missing: bool, result: Dict[str, Any]
+) -> None:
+    """Raises Failed with everything that was found out. refused: accounts, and what was said to them."""
+    refused = dict(refused)
+    for item in found:
+        if item["reason"] == "credentials":
+            name = item["account"] or f"{item['image'].partition('/')[0]} (anonymous)"
+            refused.setdefault(name, item["message"])
+    missing = [item["image"] for item in found if item["reason"] == "missing"]
     if refused:
-        names = ", ".join(sorted({item["account"] or f"{item['image'].partition('/')[0]} (anonymous)" for item in refused}))
-        error = AuthError(
-            f"The cluster could not pull with the account for {names}. {refused[0]['message']}", "No Secret was written."
-        )
-        raise Failed(error, result)
+        names = ", ".join(sorted(refused))
+        message = f"The cluster could not pull with the account for {names}. {next(iter(refused.values()))}"
+        raise Failed(AuthError(message, "No Secret was written."), result)
     if missing and not allow_missing:
-        names = ", ".join(item["image"] for item in missing)
-        raise Failed(InvalidInput(f"Images that the cluster will pull are not there: {names}.", "Transfer them first."), result)
+        message = f"Images that the cluster will pull are not there: {', '.join(missing)}."
+        raise Failed(InvalidInput(message, "Transfer them first."), result)

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Tuple
 
 from ..model.errors import InvalidInput
+from ..model.identity import parse_selector
 from ..model.reference import RepositoryReference
 from ..model.placement import parse_path_mapping
 from ..transfer.options import TransferOptions
@@ -36,7 +37,9 @@ def transfer(context: Context) -> Dict[str, Any]:
     targets = [RepositoryReference.parse(target) for target in params["target"]]
     if not targets or len(set(map(str, targets))) != len(targets):
         raise InvalidInput("target must name at least one repository, and each only once.")
-    result = Transfer(read_options(params), context.connect, context.check_mode).run(source, targets, selection)
+    with context.temporary_folder("ocm-transfer-") as folder:
+        move = Transfer(read_options(params), context.connect, context.check_mode, folder)
+        result = move.run(source, targets, selection)
     return finish(context, result)
 
 
@@ -66,8 +69,15 @@ def read_options(params: Dict[str, Any]) -> TransferOptions:
         path_mapping=parse_path_mapping(params["path_mapping"]),
         by_reference=frozenset(params["by_reference_access_types"]),
         check=params["check"],
+        resources=_resources(params["resources"]),
         concurrency=params["concurrency"],
     )
+
+
+def _resources(names: Any) -> Tuple[Mapping[str, str], ...]:
+    if names is not None and not names:
+        raise InvalidInput("resources is an empty list.", "Name at least one resource, or leave it out to move all.")
+    return tuple(parse_selector(name) for name in names or ())
 
 
 def transfer_values(result: TransferResult, wants_diff: bool) -> Dict[str, Any]:

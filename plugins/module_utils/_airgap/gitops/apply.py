@@ -26,21 +26,27 @@ _FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount")
 def objects_to_apply(delivery: Delivery, placed: Sequence[Placed], manifests: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """In the order in which they can be applied. manifests: the localized ones, for a rendered delivery.
 
-    They take the place of the Flux Kustomization: target namespace and pull secret are put in here, and a label by which
-    a rollout finds them.
+    They take the place of the Flux Kustomization: target namespace and pull secret are put in here. A label tells whose
+    they are.
     """
-    objects = [item.definition for item in placed if not (manifests and item.definition["kind"] == "Kustomization")]
+    written = [item for item in placed if not (manifests and item.definition["kind"] == "Kustomization")]
+    objects = [item.definition if item.shared else _labelled(delivery, item.definition) for item in written]
     objects += [_as_kustomization(delivery, manifest) for manifest in manifests]
     return sorted(objects, key=lambda item: _FIRST.index(item["kind"]) if item["kind"] in _FIRST else len(_FIRST))
 
 
 def _as_kustomization(delivery: Delivery, manifest: Dict[str, Any]) -> Dict[str, Any]:
-    result = copy.deepcopy(manifest)
-    metadata = result.setdefault("metadata", {})
-    metadata["labels"] = dict(metadata.get("labels") or {}, **{DELIVERY: delivery.name})
+    result = _labelled(delivery, manifest)
     if result["kind"] not in CLUSTER_KINDS:
-        metadata["namespace"] = delivery.target_namespace
+        result["metadata"]["namespace"] = delivery.target_namespace
     spec = pod_spec(result)
     if delivery.pull_secret_by == "patch" and spec is not None:
         spec[FIELD] = with_pull_secret(spec, delivery.pull_secret)
+    return result
+
+
+def _labelled(delivery: Delivery, definition: Dict[str, Any]) -> Dict[str, Any]:
+    result = copy.deepcopy(definition)
+    metadata = result.setdefault("metadata", {})
+    metadata["labels"] = dict(metadata.get("labels") or {}, **{DELIVERY: delivery.name})
     return result

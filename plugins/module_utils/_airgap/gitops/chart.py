@@ -14,6 +14,7 @@ from ..model.errors import InvalidContent, InvalidInput
 from ..sources.content import ContentFinder
 from ..store.component_version import ArtifactContent, StoredVersion
 from ..store.safe_tar import Limits, read_files
+from .lock import files_digest
 from .workloads import documents
 
 CHART_TYPES = ("helmchart",)
@@ -23,12 +24,16 @@ VALUES = "values.yaml"
 
 @dataclass(frozen=True)
 class PackedChart:
-    """What of a chart a delivery needs. folder: the chart's own in its archive. values: the content of values.yaml."""
+    """What of a chart a delivery needs. folder: the chart's own in its archive. values: the content of values.yaml.
+
+    digest: of all its files.
+    """
 
     name: str
     version: str
     folder: str
     values: bytes
+    digest: str = ""
 
     def rules(self, config: ConfigData) -> ConfigData:
         """The rules for values.yaml, named with or without the chart's folder."""
@@ -51,7 +56,7 @@ def read_chart(finder: ContentFinder, version: StoredVersion, element: Mapping[s
     files = _chart_files(finder, version, element, where)
     folder = posixpath.dirname(chart_file(files, "Chart.yaml", where))
     name, number = chart_metadata(files, where)
-    return PackedChart(name, number, folder, at_top(files, folder).get(VALUES, b"{}\n"))
+    return PackedChart(name, number, folder, at_top(files, folder).get(VALUES, b"{}\n"), files_digest(files))
 
 
 def _chart_files(

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidInput
+from ..model.reference import RepositoryReference
+from ..oci.settings import split_location
 from .location import GitLocation
+from .pull_secret import entry_for
 
 COMPONENT_KEYS = (
     "component", "version", "constraint", "name", "manifests", "config", "values", "rules", "target_namespace", "follow",
+    "replaces",
 )
 
 
@@ -76,8 +80,9 @@ def with_references(
 
 
 def transfers_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
-    """What is moved, once for each source and selection with all targets: {leader, source, component, version, targets}.
+    """What is moved, once for each source and selection with all targets.
 
+    {leader, hosts, source, component, version, targets} of each; hosts: all that want it, the leader first.
     clusters: {host, source, target, components} in the order of the play; the first that wants something leads.
     """
     found: Dict[Any, Dict[str, Any]] = {}
@@ -85,13 +90,50 @@ def transfers_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
         for component in cluster["components"]:
             key = (cluster["source"], component["component"], component["version"])
             entry = dict(
-                leader=cluster["host"], source=cluster["source"], component=component["component"],
-                version=component["version"], targets=[],
+                leader=cluster["host"],
+                hosts=[],
+                source=cluster["source"],
+                component=component["component"],
+                version=component["version"],
+                targets=[],
             )
-            targets = found.setdefault(key, entry)["targets"]
-            if cluster["target"] not in targets:
-                targets.append(cluster["target"])
+            move = found.setdefault(key, entry)
+            for name, value in (("hosts", cluster["host"]), ("targets", cluster["target"])):
+                move[name] += [] if value in move[name] else [value]
     return list(found.values())
+
+
+def joint_registries(clusters: Sequence[Tuple[Any, Sequence[Mapping[str, Any]]]]) -> List[Dict[str, Any]]:
+    """The option registries of a task that one cluster does for several: each one's target is reached by its account.
+
+    clusters: (target or targets, registries) of each, first that of the cluster that does it, whose entries hold for
+    everything else. Where two have different entries for one host, the second one's holds for its target alone. Raises
+    InvalidInput for what is no host and no repository.
+    """
+    found = [dict(entry) for entry in (clusters[0][1] if clusters else ())]
+    for targets, registries in clusters[1:]:
+        for target in [targets] if isinstance(targets, str) else targets:
+            _add_account(found, RepositoryReference.parse(target), registries)
+    return found
+
+
+def _add_account(
+    found: List[Dict[str, Any]], target: RepositoryReference, registries: Sequence[Mapping[str, Any]]
+) -> None:
+    own = None if target.is_archive else entry_for(registries, target)
+    if own is None or _but_host(own) == _but_host(entry_for(found, target)):
+        return
+    place = "/".join(part for part in (target.host, target.prefix) if part)
+    if place not in [_place_of(entry) for entry in found]:  # of two accounts for one target the first is as good
+        found.append(dict(own, host=place))
+
+
+def _but_host(entry: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+    return None if entry is None else {key: value for key, value in entry.items() if key != "host"}
+
+
+def _place_of(entry: Mapping[str, Any]) -> str:
+    return "/".join(part for part in split_location(str(entry["host"]), "An entry of registries") if part)
 
 
 def commits_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -123,3 +165,18 @@ def _add(components: List[Mapping[str, Any]], component: Mapping[str, Any], host
                 )
             return
     components.append(component)
+
+
+def outcome_text(outcome: Mapping[str, Any]) -> str:
+    """What has become of one cluster of a play, in a line.
+
+    outcome: {cluster, components, done (phases), transferred, commit, merged, failed, phase, task, reason}.
+    """
+    moved = f" Transferred: {', '.join(outcome['transferred'])}." if outcome["transferred"] else ""
+    commit = f" Commit: {outcome['commit']}." if outcome["commit"] else ""
+    commit += "" if outcome["merged"] else " It has to be merged."
+    done = f" Done: {', '.join(outcome['done'])}.{moved}{commit}" if outcome["done"] else ""
+    if outcome["failed"]:
+        task = f" ({outcome['task']})" if outcome["task"] else ""
+        return f"{outcome['cluster']}: FAILED in the phase {outcome['phase']}{task}: {outcome['reason']}{done}"
+    return f"{outcome['cluster']}: {', '.join(outcome['components']) or 'nothing'}.{done}"

@@ -193,7 +193,8 @@ class GitClone:
 
     def check_out(self, branch: str, whole: bool = False) -> str:
         """Fetch a branch and make the folder equal to it. Returns its commit. whole: with its history."""
-        depth = [] if whole else ["--depth", "1"]
+        shallow = os.path.exists(os.path.join(self.folder, ".git", "shallow"))
+        depth = (["--unshallow"] if shallow else []) if whole else ["--depth", "1"]
         self._git("fetch", "--quiet", "--no-tags", *depth, self._settings.location.url, f"+refs/heads/{branch}:refs/ocm-airgap/{branch}")
         self._git("checkout", "--quiet", "--force", "--detach", f"refs/ocm-airgap/{branch}")
         self._git("clean", "-ffdqx")
@@ -234,6 +235,11 @@ class GitClone:
         if os.path.islink(full) or not os.path.realpath(full).startswith(root + os.sep):
             raise Refused(f"{path} of the Git tree is a link, or lies behind one.", "Use a folder without links.")
         return full
+
+    def removed_file(self, path: str) -> Optional[str]:
+        """What was in a file before it was removed from the branch that is checked out with its history; None if nothing."""
+        commit = self._git("log", "-1", "--diff-filter=D", "--format=%H", "HEAD", "--", path).strip()
+        return self._git("show", f"{commit}^:{path}") if commit else None
 
     def write(self, edits: Mapping[str, Optional[bytes]]) -> None:
         """Write and stage files, also those that a .gitignore names."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from ..model.digest import digest_of
 from ..model.errors import InvalidContent
 from .settings import Delivery, options_of
 from .workloads import images_of
@@ -21,6 +22,11 @@ def object_digest(definition: Mapping[str, Any]) -> str:
     """The digest of an object: SHA-256 over JSON with sorted keys and no spaces."""
     text = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def files_digest(files: Mapping[str, bytes]) -> str:
+    """The digest of a set of files: that of the mapping of their paths to their digests."""
+    return object_digest({path: digest_of(content) for path, content in files.items()})
 
 
 def component_part(delivery: Delivery, descriptor_digest: Optional[str], images: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:

@@ -36,7 +36,8 @@ class Content:
 
     manifests, config: the identities of those resources; config None for a component without rules. localizes:
     whether it has localization rules. objects: the manifests after localization. replaced_images: former reference
-    -> reference at the registry, for images that no rule names.
+    -> reference at the registry, for images that no rule names. packed, localized: digests of the manifests as they are
+    in the component, and after localization.
     """
 
     manifests: Mapping[str, str]
@@ -45,6 +46,8 @@ class Content:
     chart: Optional[Chart] = None
     objects: Sequence[Mapping[str, Any]] = ()
     replaced_images: Mapping[str, str] = field(default_factory=dict)
+    packed: str = ""
+    localized: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,12 @@ def _controller(delivery: Delivery, content: Content) -> List[Placed]:
             shared=True,
         ),
         Placed("component-version.yaml", _component_version(delivery)),
-        Placed("resource.yaml", _ocm(delivery, "Resource", name, {"sourceRef": _component_ref(delivery, content.manifests, content.chart)})),
+        Placed("resource.yaml", _ocm(delivery, "Resource", name, {"sourceRef": _manifests_ref(delivery, content)})),
     ]
     source = {"kind": "Resource", "name": name}
     if not content.chart:
         for kind, file, spec in _mutations(delivery, content):
-            spec = dict(spec, sourceRef=source, configRef=_component_ref(delivery, content.config or {}))
+            spec = dict(spec, sourceRef=source, configRef=_config_ref(delivery, content))
             placed.append(Placed(file, _ocm(delivery, kind, name, spec)))
             source = {"kind": kind, "name": name}
     placed.append(Placed("flux-deployer.yaml", _ocm(delivery, "FluxDeployer", delivery.name, _deployer(delivery, content, source))))
@@ -113,15 +116,41 @@ def _component_version(delivery: Delivery) -> Dict[str, Any]:
     return _ocm(delivery, "ComponentVersion", delivery.component_version_name, spec)
 
 
-def _component_ref(delivery: Delivery, identity: Mapping[str, str], chart: Optional[Chart] = None) -> Dict[str, Any]:
-    """A resource of the ComponentVersion. Flux wants a chart's tag to be its version: resourceRef.version is that tag."""
+def _manifests_ref(delivery: Delivery, content: Content) -> Dict[str, Any]:
+    """Flux wants a chart's tag to be its version."""
+    if content.chart:
+        version = content.chart.version
+        return _component_ref(delivery, content.manifests, _tag(delivery, version, content.packed) or version)
+    return _component_ref(delivery, content.manifests, _tag(delivery, delivery.version, content.packed))
+
+
+def _config_ref(delivery: Delivery, content: Content) -> Dict[str, Any]:
+    """The rules. What they give counts, with the images of the component, which the controller reads here as well."""
+    return _component_ref(delivery, content.config or {}, _tag(delivery, delivery.version, content.localized))
+
+
+def _component_ref(delivery: Delivery, identity: Mapping[str, str], tag: str) -> Dict[str, Any]:
+    """A resource of the ComponentVersion. resourceRef.version says nothing about it, it is a tag in the cluster."""
     resource: Dict[str, Any] = {"name": identity["name"]}
     extra = {key: value for key, value in identity.items() if key not in ("name", "version")}
     if extra:
         resource["extraIdentity"] = extra
-    if chart:
-        resource["version"] = chart.version
+    if tag:
+        resource["version"] = tag
     return {"kind": "ComponentVersion", "name": delivery.component_version_name, "resourceRef": resource}
+
+
+def _tag(delivery: Delivery, version: str, digest: str) -> str:
+    """What the controller keeps content under in its registry; it does not fetch again what is there under a tag.
+
+    A version that was built anew has other content, so another tag: 6.3.5_1f0c9a2b. An underscore stands for the plus of
+    a semantic version, which a tag cannot have, and what follows a plus makes no difference to Flux. "" where a range is
+    followed, whose versions the cluster finds itself.
+    """
+    if not digest or delivery.constraint:
+        return ""
+    tag = version.replace("+", "_")
+    return f"{tag}{'.' if '_' in tag else '_'}{digest.rpartition(':')[2][:8]}"
 
 
 def _mutations(delivery: Delivery, content: Content) -> List[Tuple[str, str, Dict[str, Any]]]:

@@ -78,10 +78,10 @@ def pull_accounts(
 
 
 def _covered(entries: Sequence[Mapping[str, Any]], reference: RepositoryReference) -> bool:
-    return _entry_for(entries, reference) is not None
+    return entry_for(entries, reference) is not None
 
 
-def _entry_for(entries: Sequence[Mapping[str, Any]], reference: RepositoryReference) -> Optional[Mapping[str, Any]]:
+def entry_for(entries: Sequence[Mapping[str, Any]], reference: RepositoryReference) -> Optional[Mapping[str, Any]]:
     """The entry with this host and the longest path that is a prefix by whole segments."""
     fitting = []
     for entry in entries:
@@ -104,7 +104,7 @@ def _of_entry(
         return None
     if not entry.get("username"):
         raise InvalidInput(f"The entry {name} has a password, but no username.")
-    same = _entry_for(registries, RepositoryReference(host, path)) or {}
+    same = entry_for(registries, RepositoryReference(host, path)) or {}
     connection = {key: entry[key] if entry.get(key) is not None else same[key] for key in _CONNECTION if _stated(key, entry, same)}
     return PullAccount(name, str(entry["username"]), str(entry["password"]), connection, shared)
 
@@ -116,7 +116,7 @@ def _stated(key: str, *entries: Mapping[str, Any]) -> bool:
 def _of_push(
     registries: Sequence[Mapping[str, Any]], config: Optional[Mapping[str, Any]], reference: RepositoryReference
 ) -> Optional[PullAccount]:
-    entry = _entry_for(registries, reference)
+    entry = entry_for(registries, reference)
     if entry:
         return _of_entry(entry, registries, shared=True)
     account = _of_file(config, reference, registries)
@@ -144,7 +144,7 @@ def _of_file(
         if helpers or config.get("credsStore"):
             raise _unusable(reference.host, "a credential helper")
         return None
-    same = _entry_for(registries, reference) or {}
+    same = entry_for(registries, reference) or {}
     connection = {key: same[key] for key in _CONNECTION if _stated(key, same)}
     return PullAccount(name, found.username, found.password, connection)
 

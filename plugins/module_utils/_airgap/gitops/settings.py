@@ -9,7 +9,7 @@ import hashlib
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..model.errors import InvalidInput
 from ..model.reference import RepositoryReference, check_component_name
@@ -29,7 +29,8 @@ class Delivery:
     repository: the registry that the cluster reads, host[:port][/prefix]. version: exact. constraint: written to the
     cluster instead of the version (follow), else "". namespace: of the controller's objects. target_namespace: of
     the workload. git_path, git_manifests_path: folders below the root of the Git tree, "" for the root itself.
-    flux_source, flux_namespace: the GitRepository that Flux reads the tree by.
+    flux_source, flux_namespace: the GitRepository that Flux reads the tree by. replaces: names of deliveries in the same
+    git_path whose place it takes.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Delivery:
     timeout: str = "5m0s"
     kustomization: Mapping[str, Any] = field(default_factory=dict)
     helm_release: Mapping[str, Any] = field(default_factory=dict)
+    replaces: Tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -71,15 +73,17 @@ class Delivery:
 
     @property
     def component_version_name(self) -> str:
-        """The ComponentVersion's name: another repository has another, for the controller ignores a changed URL."""
-        return f"{self.name}-{hashlib.sha256(self.repository.encode('utf-8')).hexdigest()[:8]}"
+        """The ComponentVersion's name. Another repository or component has another: the controller ignores a change of
+        either while the version stays the same."""
+        origin = f"{self.repository} {self.component}"
+        return f"{self.name}-{hashlib.sha256(origin.encode('utf-8')).hexdigest()[:8]}"
 
 
 def read_delivery(options: Mapping[str, Any]) -> Delivery:
     """Read and check one entry of the option components. Raises InvalidInput naming component and option."""
     component = check_component_name(str(options.get("component") or ""))
     where = f"Component {component}"
-    name = str(options.get("name") or component.rpartition("/")[2]).replace("_", "-").lower()
+    name = delivery_name(str(options.get("name") or component.rpartition("/")[2]))
     texts = {key: str(options[key]) for key in _TEXTS if options.get(key)}
     delivery = Delivery(
         name=name,
@@ -92,10 +96,16 @@ def read_delivery(options: Mapping[str, Any]) -> Delivery:
         git_manifests_path=tree_path(options.get("git_manifests_path") or "apps", f"{where}: git_manifests_path"),
         kustomization=dict(options.get("kustomization") or {}),
         helm_release=dict(options.get("helm_release") or {}),
+        replaces=tuple(delivery_name(str(name)) for name in options.get("replaces") or ()),
         **texts,
     )
     _check(delivery, bool(options.get("follow")), where)
     return delivery
+
+
+def delivery_name(text: str) -> str:
+    """The name of a delivery, made of what it was called."""
+    return text.replace("_", "-").lower()
 
 
 _TEXTS = (
@@ -119,6 +129,8 @@ def _check(delivery: Delivery, follow: bool, where: str) -> None:
         check_duration(getattr(delivery, option), f"{where}: {option}")
     for option in ("namespace", "target_namespace", "flux_namespace", "name"):
         check_name(getattr(delivery, option), f"{where}: {option}", LABEL, 63 if option != "name" else 54)
+    for name in delivery.replaces:
+        check_name(name, f"{where}: replaces", LABEL, 54)
     for option in ("service_account", "pull_secret", "flux_source"):
         check_name(getattr(delivery, option), f"{where}: {option}")
     if not delivery.version:

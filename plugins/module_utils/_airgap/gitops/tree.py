@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..model.digest import digest_of
 from ..model.errors import InvalidContent, InvalidInput, Refused
@@ -67,11 +67,39 @@ def plan_tree(tree: Tree, deliveries: Sequence[Rendered], adopt: bool = False) -
     Raises InvalidInput for objects that are not right, Refused for objects that lie elsewhere.
     """
     _check_names(deliveries)
-    index = _Index(tree)
+    index = Index(tree)
     plan = TreePlan()
     for root in sorted({rendered.delivery.git_path for rendered in deliveries}):
         _plan_root(_Root(tree, index, root, adopt), [item for item in deliveries if item.delivery.git_path == root], plan)
     return plan
+
+
+def only_files(tree: Tree, plan: TreePlan, files: Collection[str], folders: Collection[str] = ()) -> TreePlan:
+    """The plan with the edits of these files alone. Files below the folders that no lock names go, when they are named.
+
+    Raises Refused where the lock of these files would have to change with them, and is not named: then what is rendered
+    is something else than what was delivered.
+    """
+    wanted = {posixpath.normpath(path) for path in files}
+    for folder, lock in plan.locks.items():
+        path = posixpath.join(folder, LOCK_NAME)
+        former = tree.read(path) if path in plan.edits and path not in wanted else None
+        if former is not None and wanted.intersection(files_of(lock) + files_of(read_lock(former, path))):
+            raise Refused(
+                f"{path} would have to change, too: what is rendered now is something else than what was delivered.",
+                "Give the same version and options as for the delivery, or deliver it anew (ocm.airgap.site).",
+            )
+    edits = {path: content for path, content in plan.edits.items() if path in wanted}
+    edits.update({path: None for path in _strangers(tree, plan, folders) & wanted})
+    return replace(plan, edits=edits)
+
+
+def _strangers(tree: Tree, plan: TreePlan, folders: Collection[str]) -> Set[str]:
+    """The files in these folders that no delivery has written."""
+    locks = [read_lock(content, path) for path, content in tree.files.items() if posixpath.basename(path) == LOCK_NAME]
+    known = {file for lock in [*locks, *plan.locks.values()] for file in files_of(lock)}
+    others = {path for path in tree.files if posixpath.basename(path) in (LOCK_NAME, *KUSTOMIZATION_FILES)}
+    return {path for path in set(tree.files) - known - others if any(below(path, folder) for folder in folders)}
 
 
 def _check_names(deliveries: Sequence[Rendered]) -> None:
@@ -83,7 +111,7 @@ def _check_names(deliveries: Sequence[Rendered]) -> None:
             )
 
 
-class _Index:
+class Index:
     """Where every object of a tree lies, and which files other deliveries have written."""
 
     def __init__(self, tree: Tree) -> None:
@@ -106,7 +134,7 @@ class _Index:
 
     def files_of_others(self, root: str) -> set:
         """Files of deliveries to other clusters, whose objects may be the same."""
-        return {file for path, lock in self.locks.items() if not _below(path, root) for file in files_of(lock)}
+        return {file for path, lock in self.locks.items() if not below(path, root) for file in files_of(lock)}
 
 
 @dataclass(frozen=True)
@@ -114,7 +142,7 @@ class _Root:
     """The part of a tree that one cluster reads."""
 
     tree: Tree
-    index: _Index
+    index: Index
     path: str
     adopt: bool
 
@@ -216,24 +244,18 @@ class _Work:
 
     def _remove_former(self, former: Mapping[str, Any], lock: Mapping[str, Any]) -> None:
         """What only this delivery wrote, and does not write any more. Shared objects stay."""
-        kept = {(entry["file"], _locked_key(entry)) for entry in lock["objects"]}
+        kept = {(entry["file"], locked_key(entry)) for entry in lock["objects"]}
         gone: Dict[str, set] = {}
         for entry in former.get("objects") or []:
-            if not entry.get("shared") and (entry["file"], _locked_key(entry)) not in kept:
-                gone.setdefault(entry["file"], set()).add(_locked_key(entry))
+            if not entry.get("shared") and (entry["file"], locked_key(entry)) not in kept:
+                gone.setdefault(entry["file"], set()).add(locked_key(entry))
         for path, keys in gone.items():
             if path in self._root.tree.files:
-                self._edit(path, self._without(path, keys))
+                self._edit(path, without_objects(self._content(path), keys))
         manifests = {entry["file"] for entry in lock["manifests"]}
         for path in sorted({entry["file"] for entry in former.get("manifests") or []} - manifests):
             if self._root.tree.read(path) is not None:
                 self._edit(path, None)
-
-    def _without(self, path: str, keys: set) -> Optional[bytes]:
-        """The file without some objects, None when nothing else is in it. Adopted files may hold others' objects."""
-        parts = [text for text, document in split_documents(self._content(path)) if not (is_object(document) and key_of(document) in keys)]
-        rest = [text for text in parts if any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())]
-        return "".join("---" + ("" if text[:1] in "\n " else "\n") + _with_line_end(text) for text in rest).encode("utf-8") if rest else None
 
     def _content(self, path: str) -> bytes:
         """The file with the edits so far."""
@@ -264,7 +286,7 @@ def key_of(definition: Mapping[str, Any]) -> Key:
     return _group(definition["apiVersion"]), str(definition["kind"]), namespace, name
 
 
-def _locked_key(entry: Mapping[str, Any]) -> Key:
+def locked_key(entry: Mapping[str, Any]) -> Key:
     return _group(entry["apiVersion"]), entry["kind"], entry["namespace"] or "", entry["name"]
 
 
@@ -296,6 +318,13 @@ def replace_document(content: bytes, number: int, document: bytes) -> bytes:
     return (text[:begin] + opening + document.decode("utf-8") + text[end:]).encode("utf-8")
 
 
+def without_objects(content: bytes, keys: Collection[Key]) -> Optional[bytes]:
+    """The file without some objects, None when nothing else is in it. Adopted files may hold others' objects."""
+    parts = [text for text, document in split_documents(content) if not (is_object(document) and key_of(document) in keys)]
+    rest = [text for text in parts if any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())]
+    return "".join("---" + ("" if text[:1] in "\n " else "\n") + _with_line_end(text) for text in rest).encode("utf-8") if rest else None
+
+
 def _with_line_end(text: str) -> str:
     return text if text.endswith("\n") else text + "\n"
 
@@ -307,5 +336,5 @@ def _parsed(content: bytes) -> List[Any]:
         return []
 
 
-def _below(path: str, root: str) -> bool:
+def below(path: str, root: str) -> bool:
     return not root or path.startswith(f"{root}/")

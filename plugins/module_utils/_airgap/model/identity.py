@@ -51,15 +51,21 @@ def matches(element: Element, elements: Sequence[Element], selector: Mapping[str
     return all(identity.get(key) == value for key, value in selector.items())
 
 
+def select_all(elements: Sequence[Element], selector: Mapping[str, str]) -> List[Element]:
+    """The elements that the selector means. An exact identity wins over partial matches."""
+    found = [element for element in elements if matches(element, elements, selector)]
+    exact = [element for element in found if identity_of(element, elements) == dict(selector)]
+    return exact or found
+
+
 def select(elements: Sequence[Element], selector: Mapping[str, str], where: str, kind: str = "resource") -> Element:
-    """The one element that the selector means. An exact identity wins over partial matches.
+    """The one element that the selector means, as select_all finds it.
 
     Raises NotFound with the nearest names, InvalidInput when several elements match.
     """
-    found = [element for element in elements if matches(element, elements, selector)]
-    exact = [element for element in found if identity_of(element, elements) == dict(selector)]
-    if len(exact) == 1 or len(found) == 1:
-        return (exact or found)[0]
+    found = select_all(elements, selector)
+    if len(found) == 1:
+        return found[0]
     if found:
         choices = ", ".join(identity_text(identity_of(element, elements)) for element in found)
         raise InvalidInput(

@@ -107,7 +107,7 @@ class AuthFile:
 
     def __init__(self, path: str, run_program: Optional[RunProgram] = None) -> None:
         self.path, self._run_program = path, run_program
-        content = _read(path)
+        content = read_auth_file(path)
         self._auths = _mapping(content, "auths", path)
         self._helpers = _mapping(content, "credHelpers", path)
         self._store = content.get("credsStore") or ""
@@ -204,7 +204,8 @@ def _best(entries: Mapping[str, Any], host: str, path: str) -> str:
     return next(iter(_matching(entries, host, path)), "")
 
 
-def _read(path: str) -> Mapping[str, Any]:
+def read_auth_file(path: str) -> Mapping[str, Any]:
+    """The content of an auth file. Raises InvalidInput that names it when it cannot be read or is no JSON mapping."""
     try:
         with open(path, "rb") as stream:
             raw = stream.read(MAX_AUTH_FILE + 1)

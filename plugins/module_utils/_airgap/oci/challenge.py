@@ -66,7 +66,7 @@ def _skip_token68(header: str, position: int) -> int:
 
 @dataclass(frozen=True)
 class Access:
-    """What a request needs: actions on a repository, and reading from another one (mounts)."""
+    """What a request needs: actions on a repository (none: only a login), and reading from another one (mounts)."""
 
     repository: str = ""
     actions: Tuple[str, ...] = ("pull",)
@@ -74,7 +74,7 @@ class Access:
 
     @property
     def scopes(self) -> Tuple[str, ...]:
-        if not self.repository:
+        if not self.repository or not self.actions:
             return ()
         wanted = [f"repository:{self.repository}:{','.join(self.actions)}"]
         if self.mount_from and self.mount_from != self.repository:

@@ -73,6 +73,16 @@ class Registries:
         """Download from a web server: see Fetcher.fetch."""
         return Fetcher(self._transport, lambda host: self._state(host).retrier).fetch(url, headers)
 
+    def log_in(self, host: str, path: str = "") -> None:
+        """Ask for the base of the registry's API, as `docker login` does. path: of the account that is meant.
+
+        Raises AuthError when the registry refuses the account, and what every request raises. A registry that lets
+        everybody read its base takes every account.
+        """
+        settings = self._transport.settings_for(host, path)
+        connection = self._connection(settings, settings.plain_http)
+        connection.send(Call("GET", f"{connection.hostname}/v2/", "log in", Access(path, ()), (200, 404)))
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()

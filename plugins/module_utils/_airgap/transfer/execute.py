@@ -201,7 +201,8 @@ class Executor:
 
     def _digest_of(self, plan: ElementPlan) -> Tuple[bool, str]:
         landed = self.landed.get(plan.facts.label)
-        return plan.facts.is_artifact, plan.facts.digest or (landed.digest if landed else "")
+        digest = "" if plan.facts.believed else plan.facts.digest
+        return plan.facts.is_artifact, digest or (landed.digest if landed else "")
 
     def _layers(self, version: VersionPlan, descriptor: ComponentDescriptor) -> List[LocalLayer]:
         """One layer for each local blob, in the order of the elements, with every element that it belongs to."""

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import FrozenSet, Tuple
+from typing import FrozenSet, List, Mapping, Sequence, Tuple
 
 from ..model.access import LOCAL_TYPES, Access
+from ..model.identity import Element, select_all
 
 MANIFESTS, BLOBS, CONTENT = "manifests", "blobs", "content"
 
@@ -21,6 +22,7 @@ class TransferOptions:
     check: how far the target is believed, one of manifests, blobs, content. adopt_accesses: what the source says of an
     access (media type, name, where content lies) is wanted at the target, too, also when the content is the same; the
     localReference of its local blobs is the digest of their content, for artifacts that of the main manifest.
+    resources: selectors of the only elements that are looked at, at a target that has the version; () for all.
     """
 
     copy_resources: bool = True
@@ -32,6 +34,7 @@ class TransferOptions:
     by_reference: FrozenSet[str] = frozenset()
     check: str = MANIFESTS
     adopt_accesses: bool = False
+    resources: Tuple[Mapping[str, str], ...] = ()
     concurrency: int = 4
 
     def by_value(self, kind: str, access: Access) -> bool:
@@ -43,3 +46,7 @@ class TransferOptions:
         if access.type == "relativeOciReference":
             return True  # it means something in the source repository only
         return self.copy_resources if kind == "resource" else self.copy_sources
+
+    def named(self, elements: Sequence[Element]) -> List[Element]:
+        """Those of a version's resources that the option resources names."""
+        return [one for selector in self.resources for one in select_all(elements, selector)]

@@ -36,6 +36,7 @@ class ElementFacts:
     by_value: its content belongs to the target. content: what moves, None when nothing has to.
     digest: of the artifact's main manifest or of the blob, "" while unknown.
     kept: the access at the target, where the content belongs to the target already. present: it really is there.
+    believed: it is not looked at, because only other elements are asked for.
     tag_there: the digest that the tag at the target stands for, "" for no tag.
     """
 
@@ -52,12 +53,18 @@ class ElementFacts:
     place: Optional[Place] = None
     kept: Optional[Mapping[str, Any]] = None
     present: bool = False
+    believed: bool = False
     tag_there: str = ""
     tree: Optional[ArtifactTree] = None
 
     @property
     def is_artifact(self) -> bool:
         return self.place is not None or isinstance(self.content, ArtifactContent)
+
+    @property
+    def tag_was_moved(self) -> bool:
+        """Its tag at the target stands for another image."""
+        return self.is_artifact and bool(self.place and self.place.tag and self.tag_there) and self.tag_there != self.digest
 
 
 @dataclass(frozen=True)
@@ -143,11 +150,25 @@ def _differing_versions(
         (
             f"{target.location} has {version.source} already, and it differs in what its signature covers: "
             + "; ".join(version.comparison.signed),
-            "Nothing was written. Set overwrite to true to replace it.",
+            "Nothing was written. Set overwrite to true to replace it (ocm_airgap_overwrite for the playbook site).",
         )
         for version in facts
         if version.comparison is not None and version.comparison.signed
     ]
+
+
+def single_resources_refused(facts: Sequence[VersionFacts], location: str) -> List[str]:
+    """Why single resources cannot be brought to a target: the component versions that it does not have as they are."""
+    found = []
+    for version in facts:
+        if version.comparison is None:
+            found.append(f"{location} does not have {version.source}, so no single resource of it can be put right.")
+        elif version.comparison.signed:
+            found.append(
+                f"{location} has {version.source}, but it differs in what its signature covers, so no single resource "
+                "of it can be put right: " + "; ".join(version.comparison.signed)
+            )
+    return found
 
 
 def tag_conflicts(
@@ -169,7 +190,7 @@ def tag_conflicts(
                     f"{name} is wanted by two different images: {_origin(other)} and {_origin(element)}.",
                     f"{remedies}.",
                 ))
-            elif _is_foreign_tag(element, version, target) and not options.overwrite:
+            elif _is_foreign_tag(element, version, target) and not _takes_tag(element, version, target, options):
                 found.append((
                     f"{name} stands for {element.tag_there} at the target, which no version of "
                     f"{version.source.descriptor.name} there put there; {_origin(element)} wants the same tag.",
@@ -179,11 +200,26 @@ def tag_conflicts(
 
 
 def _is_foreign_tag(element: ElementFacts, version: VersionFacts, target: TargetFacts) -> bool:
-    if not element.tag_there or element.tag_there == element.digest or (element.present and element.kept):
+    if not element.tag_was_moved or (element.present and element.kept):
         return False
-    claims = target.claims.get(version.source.descriptor.name, frozenset())
+    return not _is_claimed(element, version, target)
+
+
+def _is_claimed(element: ElementFacts, version: VersionFacts, target: TargetFacts) -> bool:
+    """Whether a version of the component at the target wants its tag to stand for what it stands for there."""
     place = element.place or Place("")
-    return (place.path, place.tag, element.tag_there) not in claims
+    claims = target.claims.get(version.source.descriptor.name, frozenset())
+    return (place.path, place.tag, element.tag_there) in claims
+
+
+def _takes_tag(element: ElementFacts, version: VersionFacts, target: TargetFacts, options: TransferOptions) -> bool:
+    """Whether a tag that was moved is set again.
+
+    A resource that was named gets its own tag back, unless another version of the component has it by right.
+    """
+    if options.overwrite:
+        return True
+    return bool(options.resources) and element.kept is not None and not _is_claimed(element, version, target)
 
 
 def _origin(element: ElementFacts) -> str:
@@ -194,12 +230,12 @@ def _origin(element: ElementFacts) -> str:
 def _plan_version(facts: VersionFacts, target: TargetFacts, options: TransferOptions) -> VersionPlan:
     existing = facts.target
     replaced = existing is None or bool(facts.comparison and facts.comparison.signed)
-    elements = tuple(_plan_element(element, target, options) for element in facts.elements)
+    elements = tuple(_plan_element(element, facts, target, options) for element in facts.elements)
     notes = tuple(facts.comparison.noted if facts.comparison else ()) + _moved_tags(elements, target)
     if replaced or existing is None:
         base = _with_context(facts.source.descriptor, target)
         return VersionPlan(facts, TRANSFERRED if existing is None else UPDATED, base, elements, True, notes)
-    merged = merge_volatile(facts.source.descriptor, existing.descriptor)
+    merged = existing.descriptor if options.resources else merge_volatile(facts.source.descriptor, existing.descriptor)
     accesses_change = any(_changes_access(plan) for plan in elements)
     write = accesses_change or merged.content != existing.descriptor.content
     moved = write or any(plan.moves or plan.retag for plan in elements)
@@ -213,14 +249,19 @@ def _changes_access(plan: ElementPlan) -> bool:
     return facts.kept is not None and plan.access != facts.kept
 
 
-def _plan_element(facts: ElementFacts, target: TargetFacts, options: TransferOptions) -> ElementPlan:
+def _plan_element(
+    facts: ElementFacts, version: VersionFacts, target: TargetFacts, options: TransferOptions
+) -> ElementPlan:
     if not facts.by_value:
         action = NO_CONTENT if facts.access.is_none else BY_REFERENCE
         kept = None if options.adopt_accesses else facts.kept
         return ElementPlan(facts, action, kept or facts.access.to_mapping())
+    if facts.believed:
+        return ElementPlan(facts, UNCHANGED, facts.kept)
     if facts.present:
         tag_wrong = facts.is_artifact and facts.place is not None and facts.tag_there != facts.digest
-        retag = tag_wrong and bool(facts.place and facts.place.tag) and (options.overwrite or not facts.tag_there)
+        retag = tag_wrong and bool(facts.place and facts.place.tag)
+        retag = retag and (not facts.tag_there or _takes_tag(facts, version, target, options))
         action = RESTORED if retag and facts.kept else UNCHANGED
         return ElementPlan(facts, action, facts.kept or _new_access(facts, target, options), retag)
     if facts.kept is not None and not _needs_packing(facts, target):

@@ -1,16 +1,17 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A transfer as a whole: select, look, plan, and, outside check mode, carry out; for each target in turn."""
+"""A transfer as a whole: select, look, plan, and, outside check mode, carry out; for all targets at once."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
-from ..model.errors import OcmError
-from ..model.identity import identity_text
+from ..model.errors import NotFound, OcmError
+from ..model.identity import identity_text, nearest_hint, select_all
 from ..model.reference import RepositoryReference
 from ..oci.client import Registries
 from ..sources.content import ContentFinder
@@ -21,7 +22,11 @@ from .execute import Executor
 from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
+from .shared import SharedFinder, SharedReadings
 from .survey import Survey
+
+# So many targets are served at the same time.
+TARGETS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,22 @@ class TransferResult:
     def changed(self) -> bool:
         return any(version["action"] != "unchanged" for version in self.component_versions)
 
+    def add(self, other: "TransferResult") -> None:
+        """Take over what was done at another target."""
+        self.component_versions.extend(other.component_versions)
+        self.resources.extend(other.resources)
+        self.warnings.extend(other.warnings)
+        self.failures.extend(other.failures)
+
 
 class Transfer:
-    """One source, any number of targets. connect() gives fresh connections, whose traffic is counted apart."""
+    """One source, any number of targets. connect() gives fresh connections, whose traffic is counted apart.
 
-    def __init__(self, options: TransferOptions, connect: Callable[[], Registries], check_mode: bool) -> None:
-        self._options, self._connect, self._check_mode = options, connect, check_mode
+    folder: for what several targets read of the source at the same time.
+    """
+
+    def __init__(self, options: TransferOptions, connect: Callable[[], Registries], check_mode: bool, folder: str):
+        self._options, self._connect, self._check_mode, self._folder = options, connect, check_mode, folder
         self._source_side, self._target_side = connect(), connect()
         self._counts = BlobCounts()
 
@@ -65,13 +80,10 @@ class Transfer:
         try:
             roots = resolve_versions(store, selection.component, selection.version, selection.constraint)
             versions = Closure(store, self._options.recursive).children_first(roots)
-            finder = ContentFinder(store, self._source_side)
-            for target in targets:
-                try:
-                    self._one_target(store, target, versions, finder, result)
-                except OcmError as error:
-                    result.failures.append((str(target), error))
-            result.warnings.extend(_dangling(versions, self._options.recursive))
+            if self._options.resources:
+                versions = _having(versions, self._options, store.location)
+            self._all_targets(store, targets, versions, result)
+            result.warnings.extend(_dangling(versions, self._options.recursive or bool(self._options.resources)))
         finally:
             store.close()
             self._source_side.close()
@@ -79,21 +91,49 @@ class Transfer:
         result.statistics = statistics(self._source_side, self._target_side, self._counts, started)
         return result
 
+    def _all_targets(
+        self,
+        store: ComponentStore,
+        targets: Sequence[RepositoryReference],
+        versions: Sequence[StoredVersion],
+        result: TransferResult,
+    ) -> None:
+        """Serve each target in a thread of its own: one that is slow or down keeps no other one waiting."""
+        if len(targets) == 1:
+            result.add(self._one_target(store, targets[0], versions, ContentFinder(store, self._source_side)))
+            return
+        readings = SharedReadings(self._folder)
+        finder = SharedFinder(store, self._source_side, readings)
+
+        def serve(target: RepositoryReference) -> TransferResult:
+            return self._one_target(store, target, versions, finder)
+
+        try:
+            with ThreadPoolExecutor(min(len(targets), TARGETS_AT_ONCE)) as pool:
+                for found in pool.map(serve, targets):
+                    result.add(found)
+        finally:
+            readings.close()
+
     def _one_target(
         self,
-        store: Any,
+        store: ComponentStore,
         reference: RepositoryReference,
         versions: Sequence[StoredVersion],
         finder: ContentFinder,
-        result: TransferResult,
-    ) -> None:
-        target = open_target(reference, self._target_side)
+    ) -> TransferResult:
+        result = TransferResult()
         try:
-            move = Move(self._options, self._check_mode, self._counts, result)
-            plan = move.run(store, target, versions, finder)
-            result.warnings.extend(text for version in plan.versions for text in _left_behind(version, target.location))
-        finally:
-            target.close()
+            target = open_target(reference, self._target_side)
+            try:
+                plan = Move(self._options, self._check_mode, self._counts, result).run(store, target, versions, finder)
+            finally:
+                target.close()
+        except OcmError as error:
+            result.failures.append((str(reference), error))
+            return result
+        result.warnings.extend(text for version in plan.versions for text in _left_behind(version, target.location))
+        return result
 
 
 @dataclass
@@ -167,6 +207,17 @@ def _left_behind(version: VersionPlan, location: str) -> List[str]:
         for element in version.elements
         if element.action == BY_REFERENCE and element.facts.access.type == "relativeOciReference"
     ]
+
+
+def _having(versions: Sequence[StoredVersion], options: TransferOptions, location: str) -> List[StoredVersion]:
+    """The versions with resources that are asked for. Raises NotFound when no version has one of them."""
+    lists = [version.descriptor.resources for version in versions]
+    for selector in options.resources:
+        if not any(select_all(elements, selector) for elements in lists):
+            names = ", ".join(map(str, versions))
+            hint = nearest_hint(selector, [element for elements in lists for element in elements])
+            raise NotFound(f"{location}: {names} has no resource {identity_text(selector)}.", hint)
+    return [version for version, elements in zip(versions, lists) if options.named(elements)]
 
 
 def _dangling(versions: Sequence[StoredVersion], recursive: bool) -> List[str]:

@@ -14,7 +14,7 @@ from ..model.comparison import compare
 from ..model.digest import is_digest
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
-from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
+from ..model.reference import DESCRIPTOR_FOLDER, ImageReference, RepositoryReference
 from ..sources.content import ContentFinder, stated_digest
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
@@ -22,7 +22,7 @@ from ..store.component_version import ArtifactContent, BlobContent, StoredVersio
 from ..store.repository import ArtifactRepository, ArtifactTree, blob_source, read_artifact
 from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_digest
 from .options import BLOBS, MANIFESTS, TransferOptions
-from .plan import ElementFacts, TargetFacts, VersionFacts, tag_conflicts
+from .plan import ElementFacts, TargetFacts, VersionFacts, single_resources_refused, tag_conflicts
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -45,6 +45,7 @@ class Survey:
         self._refuse_immovable(versions)
         target = TargetFacts(self._target.reference, self._target.location, self._target.repository_context())
         begun = self._map(self._begin, versions)
+        self._refuse_single_resources(begun)
         jobs = [(version, element) for version in begun for element in version.elements]
         seen = self._map(lambda job: self._look_at(*job), jobs)
         elements = iter(seen)
@@ -55,12 +56,18 @@ class Survey:
         with ThreadPoolExecutor(self._options.concurrency) as pool:
             return list(pool.map(function, items))
 
+    def _looked_at(self, version: StoredVersion) -> List[Tuple[str, Element]]:
+        """What is not believed to be at the target."""
+        if not self._options.resources:
+            return _elements(version)
+        return [("resource", element) for element in self._options.named(version.descriptor.resources)]
+
     def _refuse_immovable(self, versions: Sequence[StoredVersion]) -> None:
         """Everything that cannot be moved by value, told at once and before anything is read."""
         against: List[str] = []
         types: Set[str] = set()
         for version in versions:
-            for kind, element in _elements(version):
+            for kind, element in self._looked_at(version):
                 access = version.descriptor.access_of(element)
                 if self._options.by_value(kind, access) and not _is_movable(access):
                     against.append(f"{version.descriptor.label_of(kind, element)} has the access type {access.type}")
@@ -71,14 +78,21 @@ class Survey:
                 f"Nothing was written. by_reference_access_types: [{', '.join(sorted(types))}] leaves it where it is.",
             )
 
+    def _refuse_single_resources(self, facts: Sequence[VersionFacts]) -> None:
+        against = single_resources_refused(facts, self._target.location) if self._options.resources else []
+        if against:
+            raise Refused("\n".join(against), "Nothing was written. It needs the whole transfer: leave out resources.")
+
     def _begin(self, version: StoredVersion) -> VersionFacts:
         descriptor = version.descriptor
         existing = self._target.find(descriptor.name, descriptor.version)
         comparison = compare(descriptor, existing.descriptor) if existing else None
         keeps = existing is not None and comparison is not None and not comparison.signed
-        if existing is not None and comparison is not None and comparison.volatile and _is_index_layout(existing):
+        written = comparison is not None and comparison.volatile and not self._options.resources
+        if existing is not None and written and _is_index_layout(existing):
             keeps = False  # what is written has another layout, so its local blobs have to move again
         elements = []
+        looked_at = self._looked_at(version) if self._options.resources else None
         for kind, element in _elements(version):
             access = descriptor.access_of(element)
             identity = descriptor.identity_of(kind, element)
@@ -88,7 +102,8 @@ class Survey:
             kept = _access_at(existing, kind, identity) if existing is not None and keeps else None
             if kept is not None and self._options.adopt_accesses and not self._says_the_same(kept, facts, existing):
                 kept = None
-            elements.append(replace(facts, kept=kept))
+            believed = looked_at is not None and (kind, element) not in looked_at
+            elements.append(replace(facts, kept=kept, believed=believed))
         return VersionFacts(version, existing, comparison, tuple(elements))
 
     def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts, existing: StoredVersion) -> bool:
@@ -104,7 +119,7 @@ class Survey:
             if not same_type or there.hint != facts.hint:
                 return False
             return facts.kind == "resource" or _local_digest(there, facts, existing) == facts.access.get("localReference")
-        place, digest = self._own_artifact(there, facts.element)
+        place, digest = own_artifact(self._target.reference, there, facts.element)
         name, fallback = artifact_name(facts.access), f"{DESCRIPTOR_FOLDER}/{existing.descriptor.name}"
         if place is None or place != place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label):
             return False
@@ -113,6 +128,8 @@ class Survey:
     def _look_at(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
         if not self._options.by_value(facts.kind, facts.access):
             return facts
+        if facts.believed and facts.kept is not None:
+            return replace(facts, by_value=True, digest=self._told_digest(facts, facts.kept))
         facts = self._check_kept(version, replace(facts, by_value=True))
         if facts.present:
             return facts
@@ -122,6 +139,14 @@ class Survey:
             return self._look_at_artifact(version, facts, content)
         return _look_at_blob(facts, content)
 
+    def _told_digest(self, facts: ElementFacts, kept: Mapping[str, Any]) -> str:
+        """The digest of content that is believed, as far as descriptors tell it."""
+        access = Access.from_mapping(kept, facts.label)
+        stated = stated_digest(facts.element)
+        if access.is_local and not stated and not is_artifact_set(str(access.get("mediaType"))):
+            return str(access.get("localReference") or "")
+        return stated or own_artifact(self._target.reference, access, facts.element)[1]
+
     def _check_kept(self, version: VersionFacts, facts: ElementFacts) -> ElementFacts:
         """Is what the version at the target refers to its own, and is it there?"""
         if facts.kept is None or version.target is None:
@@ -129,7 +154,7 @@ class Survey:
         access = Access.from_mapping(facts.kept, facts.label)
         if access.is_local:
             return self._check_kept_blob(version.target, facts, access)
-        place, digest = self._own_artifact(access, facts.element)
+        place, digest = own_artifact(self._target.reference, access, facts.element)
         if place is None:
             return replace(facts, kept=None)
         repository = self._target.artifacts(place.path)
@@ -156,17 +181,6 @@ class Survey:
     def _level(self) -> str:
         """A file is cheap to look for: an archive's blobs are always looked at."""
         return BLOBS if self._target.is_archive and self._options.check == MANIFESTS else self._options.check
-
-    def _own_artifact(self, access: Access, element: Element) -> Tuple[Optional[Place], str]:
-        """Place and digest of an artifact of the target's own; None for what lies elsewhere."""
-        reference = self._target.reference
-        if access.type != "ociArtifact" or reference.is_archive:
-            return None, ""
-        image = ImageReference.parse(str(access.get("imageReference")))
-        prefix = f"{reference.prefix}/" if reference.prefix else ""
-        if image.host != reference.host or not image.repository.startswith(prefix):
-            return None, ""
-        return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
 
     def _artifact_there(
         self, repository: ArtifactRepository, tag: str, digest: str, expected: bool = True
@@ -258,24 +272,38 @@ class Survey:
 
     def _claims(self, facts: Sequence[VersionFacts], target: TargetFacts) -> Mapping[str, FrozenSet[Tuple[str, str, str]]]:
         """For components with a tag in dispute: what their versions at the target refer to."""
-        if self._options.overwrite or not tag_conflicts(facts, target, self._options):
+        moved = [one for version in facts for one in version.elements if one.tag_was_moved and self._options.resources]
+        if self._options.overwrite or not (moved or tag_conflicts(facts, target, self._options)):
             return {}
         names = {version.source.descriptor.name for version in facts}
-        return {name: frozenset(self._claims_of(name)) for name in names}
+        return {name: frozenset(claims_of(self._target, name)) for name in names}
 
-    def _claims_of(self, component: str) -> List[Tuple[str, str, str]]:
-        try:
-            versions = self._target.versions(component)
-        except NotFound:
-            return []
-        found = []
-        for version in versions:
-            stored = self._target.find(component, version)
-            for kind, element in _elements(stored) if stored else ():
-                place, digest = self._own_artifact(stored.descriptor.access_of(element), element)
-                if place is not None and kind:
-                    found.append((place.path, place.tag, digest))
-        return found
+
+def own_artifact(reference: RepositoryReference, access: Access, element: Element) -> Tuple[Optional[Place], str]:
+    """Place and digest of an artifact of a repository's own; None for what lies elsewhere."""
+    if access.type != "ociArtifact" or reference.is_archive:
+        return None, ""
+    image = ImageReference.parse(str(access.get("imageReference")))
+    prefix = f"{reference.prefix}/" if reference.prefix else ""
+    if image.host != reference.host or not image.repository.startswith(prefix):
+        return None, ""
+    return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
+
+
+def claims_of(store: ComponentStore, component: str) -> Dict[Tuple[str, str, str], str]:
+    """What the versions of a component in a store refer to there: (path, tag, digest) -> the first such version."""
+    try:
+        versions = store.versions(component)
+    except NotFound:
+        return {}
+    found: Dict[Tuple[str, str, str], str] = {}
+    for version in versions:
+        stored = store.find(component, version)
+        for _kind, element in _elements(stored) if stored else ():
+            place, digest = own_artifact(store.reference, stored.descriptor.access_of(element), element)
+            if place is not None:
+                found.setdefault((place.path, place.tag, digest), version)
+    return found
 
 
 def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:

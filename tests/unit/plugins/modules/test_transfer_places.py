@@ -53,6 +53,17 @@ def test_one_target_that_is_down_does_not_stop_the_others(source, start_place, t
         assert place.whole("into/team/app", IMAGE) and read_component(place, NAME, prefix="into")
 
 
+def test_a_source_is_read_once_for_all_targets(source, source_log, start_place):
+    put_product(source)
+    targets = [start_place() for _number in range(3)]
+    source_log.restart()
+    outcome = succeed("ocm_transfer", arguments(source.repository(), *[place.repository("into") for place in targets]))
+    assert all(place.whole("into/team/app", IMAGE) for place in targets)
+    reads = [request for request in source_log.requests() if request[0] == "GET"]
+    assert reads and len(reads) == len(set(reads)), reads
+    assert outcome.result["statistics"]["source"]["requests"] == len(source_log.requests())
+
+
 def test_a_target_that_has_something_else_does_not_stop_the_others(source, start_place):
     put_product(source)
     first, second = start_place(), start_place()

@@ -15,8 +15,10 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.images 
     to_try,
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.links import Wanted
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import ClusterError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.workloads import inventory
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidInput
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.labels import SHOWN
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.reference import RepositoryReference
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import (
@@ -338,3 +340,43 @@ def test_without_pods_the_template_tells_and_the_service_account_has_the_secrets
     scaled["spec"]["replicas"] = 0
     found = images(controller_estate(deployment=scaled, pod=None, account=account))
     assert [(image.pod, image.secrets) for image in found] == [("", ("of-the-account",))]
+
+
+def with_descriptor(**reference):
+    ref = dict(componentDescriptorRef=dict(name="podinfo-6.3.5-1", namespace="ocm-system"), **reference)
+    return make.component_version(componentDescriptor=dict(name="phoban.io/podinfo", version="6.3.5", **ref))
+
+
+def descriptor(name):
+    return make.make("ComponentDescriptor", make.OCM_API, name, observed=None)
+
+
+def test_a_descriptor_that_went_with_another_component_version_does_not_come_back():
+    reference = dict(name="db", version="1.0.0", componentDescriptorRef=dict(name="db-1.0.0-1", namespace="ocm-system"))
+    estate = controller_estate(component_version=with_descriptor(references=[reference]))
+    whole = estate + [descriptor("podinfo-6.3.5-1"), descriptor("db-1.0.0-1")]
+    assert read(whole).ready
+    for gone in ("podinfo-6.3.5-1", "db-1.0.0-1"):
+        chain = read([found for found in whole if found["metadata"]["name"] != gone])
+        (link,) = chain.failed
+        assert (link.kind.kind, link.status.reason, link.given_up) == ("ComponentVersion", "DescriptorMissing", True)
+        assert gone in link.status.message
+
+
+def test_who_may_not_read_descriptors_misses_none():
+    class Forbidden(MemoryCluster):
+        def get(self, kind, namespace, name):
+            if kind.kind == "ComponentDescriptor":
+                raise ClusterError("Kubernetes: cannot read: forbidden (403).", status=403)
+            return super().get(kind, namespace, name)
+
+    assert read_chain(Forbidden(controller_estate(component_version=with_descriptor())), NAMED).ready
+
+
+@pytest.mark.parametrize("annotations, given_up", [({}, False), ({SHOWN: "true"}, True)])
+def test_what_a_person_has_suspended_is_not_shown_again(annotations, given_up):
+    version = make.component_version(replicatedRepositoryURL="ghcr.io/phoban01")
+    assert read(controller_estate(component_version=version)).links[0].given_up
+    version["spec"]["suspend"] = True
+    version["metadata"]["annotations"] = annotations
+    assert read(controller_estate(component_version=version)).links[0].given_up is given_up

@@ -121,7 +121,7 @@ def test_trap_4_is_none_while_an_input_is_not_ready():
 def test_a_descriptor_that_went_with_another_component_version():
     message = 'failed to find component descriptor: ComponentDescriptor.delivery.ocm.software "podinfo-6.3.5-47" not found'
     found = first(controller_estate(resource=make.resource(conditions=[not_ready("GetResourceFailed", message)])))
-    assert "share their ComponentDescriptor" in found.remedy and "Delete this ComponentVersion" in found.remedy
+    assert "share their ComponentDescriptor" in found.remedy and "Have the ComponentVersion read anew" in found.remedy
 
 
 def test_trap_8_the_authority_of_the_registry_in_the_cluster_is_missing():

@@ -56,7 +56,8 @@ def context(api, check_mode=False, **params):
 
 
 def reconcile(api, check_mode=False, **params):
-    values = dict(kind="Kustomization", name="podinfo", namespace="ocm-system", revision=COMMIT, wait_timeout=5)
+    values = dict(kind="Kustomization", name="podinfo", namespace="ocm-system", revision=COMMIT, again=False)
+    values["wait_timeout"] = 5
     return reconcile_entry.flux_reconcile(context(api, check_mode, **dict(values, **params)))
 
 
@@ -156,11 +157,131 @@ def test_check_mode_writes_nothing_and_predicts_the_same():
         assert reconcile(api, check_mode=True)["changed"] is False
 
 
+def test_without_a_revision_an_answer_is_waited_for():
+    with StubApi(make.rendered_estate(), lambda found: found["kind"] == "GitRepository" and flux()(found)) as api:
+        with pytest.raises(Failed, match="not answered"):
+            reconcile(api, revision=None, wait_timeout=1)
+
+
 def test_without_a_revision_the_newest_is_applied():
     with StubApi(old_estate(), flux()) as api:
         assert reconcile(api, revision=None)["revision"] == NEW
         again = reconcile(api, revision=None)
         assert (again["changed"], len(api.writes)) == (False, 4)
+
+
+def asked_objects(api):
+    return [asked.path.rpartition("/")[2] for asked in api.writes]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, None])
+def test_what_is_applied_already_is_applied_again(revision):
+    with StubApi(make.rendered_estate(), flux()) as api:
+        for number in (1, 2):
+            prediction = reconcile(api, revision=revision, again=True, check_mode=True)
+            assert len(api.writes) == number - 1
+            result = reconcile(api, revision=revision, again=True)
+            assert (prediction["changed"], prediction["revision"]) == (True, NEW)
+            assert (result["changed"], result["revision"]) == (True, NEW)
+            assert asked_objects(api) == ["podinfo"] * number
+
+
+def test_again_waits_until_flux_has_answered():
+    """The revision is applied, the object is ready: that alone is no answer."""
+    late = make.git_kustomization()
+    with StubApi(make.rendered_estate(kustomization=late)) as api:
+        polls = []
+
+        def answer(asked):
+            polls.append(asked)
+            if len(api.writes) and len(polls) > 30:
+                late["status"]["lastHandledReconcileAt"] = late["metadata"]["annotations"][REQUESTED]
+            return api._answer(asked)
+
+        api.handle = answer
+        assert reconcile(api, again=True)["changed"] is True
+        assert len(polls) > 30
+    with StubApi(make.rendered_estate()) as api:
+        with pytest.raises(Failed, match="Requested: The request is not answered yet"):
+            reconcile(api, again=True, wait_timeout=1)
+
+
+def test_again_waits_until_flux_is_ready():
+    broken = not_ready("HealthCheckFailed", "Deployment default/podinfo is not ready")
+    with StubApi(make.rendered_estate(), flux(kustomization=broken)) as api:
+        with pytest.raises(Failed, match="HealthCheckFailed"):
+            reconcile(api, again=True, wait_timeout=60)
+
+
+def test_again_asks_the_source_for_a_revision_that_it_does_not_have():
+    with StubApi(old_estate(), flux()) as api:
+        assert reconcile(api, again=True)["revision"] == NEW
+        assert asked_objects(api) == ["flux-system", "podinfo"]
+
+
+def test_again_without_a_revision_fetches_nothing_newer():
+    with StubApi(old_estate(), flux(OLD)) as api:
+        assert reconcile(api, again=True, revision=None)["revision"] == OLD
+        assert asked_objects(api) == ["podinfo"]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, None])
+@pytest.mark.parametrize("state", ["suspended", "away"])
+def test_again_needs_no_source_that_works(state, revision):
+    """Suspended, or with a Git server that is away: what it has fetched before can be applied."""
+    source = make.git_repository()
+    if state == "suspended":
+        source["spec"]["suspend"] = True
+    else:
+        source["status"]["conditions"] = [not_ready("GitOperationFailed", "connection refused")]
+    with StubApi(make.rendered_estate(git_repository=source), flux()) as api:
+        assert reconcile(api, again=True, revision=revision)["changed"] is True
+        assert asked_objects(api) == ["podinfo"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_again_is_refused_where_somebody_suspended_what_has_to_work(check_mode):
+    source = make.git_repository(artifact=dict(revision=OLD))
+    source["spec"]["suspend"] = True
+    suspended = make.git_kustomization()
+    suspended["spec"]["suspend"] = True
+    for changed in (dict(git_repository=source), dict(kustomization=suspended)):
+        with StubApi(make.rendered_estate(**changed)) as api:
+            with pytest.raises(Refused, match="suspended"):
+                reconcile(api, again=True, check_mode=check_mode)
+            assert not api.writes
+
+
+def helm_release():
+    chart = dict(kind="OCIRepository", name="podinfo")
+    release = dict(spec=dict(chartRef=chart), conditions=[ready()], lastAttemptedRevision="6.3.5")
+    return make.make("HelmRelease", "helm.toolkit.fluxcd.io/v2", history=[dict(chartVersion="6.3.5")], **release)
+
+
+@pytest.mark.parametrize(
+    "kind, name, namespace",
+    [
+        ("GitRepository", "flux-system", "flux-system"),
+        ("OCIRepository", "podinfo", "ocm-system"),
+        ("HelmRelease", "podinfo", "ocm-system"),
+    ],
+)
+@pytest.mark.parametrize("with_revision", [True, False])
+def test_other_kinds_are_asked_again(with_revision, kind, name, namespace):
+    def answer(found):
+        found["status"]["lastHandledReconcileAt"] = found["metadata"]["annotations"][REQUESTED]
+
+    objects = make.rendered_estate(oci_repository=make.oci_repository()) + [helm_release()]
+    revision = (COMMIT if kind == "GitRepository" else "6.3.5") if with_revision else None
+    with StubApi(objects, answer) as api:
+        own = dict(kind=kind, name=name, namespace=namespace, revision=revision, again=True)
+        assert reconcile(api, check_mode=True, **own)["changed"] is True
+        assert not api.writes
+        result = reconcile(api, **own)
+        assert result["changed"] is True
+        assert result["revision"] == result["diff"]["before"]["revision"]
+        assert [json.loads(asked.body)["metadata"]["annotations"].keys() for asked in api.writes] == [{REQUESTED}]
+        assert [f"/{name}" in asked.path for asked in api.writes] == [True]
 
 
 def test_a_source_alone():

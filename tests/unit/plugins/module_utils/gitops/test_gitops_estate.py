@@ -9,6 +9,8 @@ import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.estate import (
     commits_of,
+    joint_registries,
+    outcome_text,
     read_components,
     transfers_of,
     with_references,
@@ -69,9 +71,41 @@ def cluster(host, target="r1.example.com", source="./a.tgz", components=(A,), **
 def test_a_source_is_read_once_for_all_targets():
     found = transfers_of([cluster("one"), cluster("two", "r2.example.com", components=(A, B)), cluster("three")])
     assert found == [
-        {"leader": "one", "source": "./a.tgz", "component": "acme.org/a", "version": "1.0.0", "targets": ["r1.example.com", "r2.example.com"]},
-        {"leader": "two", "source": "./a.tgz", "component": "acme.org/b", "version": "2.0.0", "targets": ["r2.example.com"]},
+        dict(A, leader="one", hosts=["one", "two", "three"], source="./a.tgz", targets=["r1.example.com", "r2.example.com"]),
+        dict(B, leader="two", hosts=["two"], source="./a.tgz", targets=["r2.example.com"]),
     ]
+
+
+def account(name, host="r.example.com", **more):
+    return dict({"host": host, "username": name, "password": f"password-of-{name}"}, **more)
+
+
+def test_every_target_is_reached_by_the_account_of_its_cluster():
+    one, other = account("one"), account("other", "other.example.com")
+    clusters = [
+        ["r.example.com/one", [one, other]],
+        ["http://r.example.com/two", [account("two"), account("unused", "unused.example.com")]],
+        ["r.example.com/three", [account("third", "r.example.com/three/deep"), account("three", "r.example.com/three")]],
+        [["r.example.com/four", "r.example.com/one"], [one]],
+        ["r.example.com/two", [account("late")]],
+        ["open.example.com", []],
+        ["./a.tgz", [account("file")]],
+    ]
+    expected = [one, other, account("two", "r.example.com/two"), account("three", "r.example.com/three")]
+    assert joint_registries(clusters) == expected
+
+
+def test_how_a_registry_is_reached_belongs_to_its_account():
+    private = account("one", ca_path="/etc/own.pem")
+    assert joint_registries([["r.example.com/one", [account("one")]], ["r.example.com/two", [private]]])[1] == dict(
+        private, host="r.example.com/two"
+    )
+
+
+def test_one_cluster_keeps_its_registries():
+    own = [account("one"), account("two", "r.example.com/x")]
+    assert joint_registries([["r.example.com", own]]) == own
+    assert joint_registries([]) == []
 
 
 def git(url="https://robot:secret-1@git.example.com/a.git", branch="main", push=""):
@@ -98,3 +132,30 @@ def test_clusters_that_want_one_folder_differently_are_told():
     ]
     with pytest.raises(InvalidInput, match="ocm_airgap_git_path"):
         commits_of(clusters)
+
+
+def outcome(**more):
+    usual = dict(cluster="one", components=["acme.org/a 1.0.0"], done=["preflight", "transfer"], transferred=[], commit="")
+    return dict(usual, merged=True, failed=False, phase="", task="", reason="", **more)
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        ({}, "one: acme.org/a 1.0.0. Done: preflight, transfer."),
+        (
+            {"transferred": ["acme.org/a 1.0.0"], "commit": "5f2b", "merged": False},
+            "one: acme.org/a 1.0.0. Done: preflight, transfer. Transferred: acme.org/a 1.0.0. Commit: 5f2b. It has to be merged.",
+        ),
+        (
+            {"failed": True, "phase": "credentials", "task": "Look", "reason": "No answer."},
+            "one: FAILED in the phase credentials (Look): No answer. Done: preflight, transfer.",
+        ),
+        (
+            {"failed": True, "phase": "preflight", "reason": "No version.", "done": [], "components": []},
+            "one: FAILED in the phase preflight: No version.",
+        ),
+    ],
+)
+def test_what_has_become_of_a_cluster(values, text):
+    assert outcome_text(dict(outcome(), **values)) == text

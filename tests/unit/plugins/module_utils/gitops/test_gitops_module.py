@@ -108,6 +108,31 @@ def test_a_component_is_committed_once(estate):
     assert not [secret for secret in SECRETS for text in estate.repository.files().values() if secret in text]
 
 
+def test_single_files_are_put_back(estate):
+    succeed("ocm_gitops", estate.options())
+    right = estate.repository.files()
+    edited = ["components/podinfo/component-version.yaml", "components/podinfo/resource.yaml"]
+    changed = {path: right[path].replace("1m0s", "9m0s") for path in edited}
+    assert all(changed[path] != right[path] for path in edited)
+    estate.repository.commit(estate.folder / "person", changed, subject="By hand")
+    single = estate.options(git_files=[edited[0]], git_message="Put back")
+    predicted, done = succeed("ocm_gitops", single, check=True, diff=True), succeed("ocm_gitops", single, diff=True)
+    for outcome in (predicted, done):
+        assert outcome.result["changed"] and outcome.result["files"] == edited[:1]
+    assert predicted.result["diff"] == done.result["diff"]
+    assert estate.repository.files() == dict(right, **{edited[1]: changed[edited[1]]})
+    assert estate.repository.commits()[0] == "Put back"
+    again = succeed("ocm_gitops", single)
+    assert not again.result["changed"] and again.result["commit"] == estate.repository.head()
+    assert succeed("ocm_gitops", estate.options()).result["files"] == edited[1:]
+    assert estate.repository.files() == right
+
+
+@pytest.mark.parametrize("options, word", [(dict(git_files=[]), "empty"), (dict(git_files=["a"], state="absent"), "absent")])
+def test_files_that_cannot_be_meant(options, word, estate):
+    assert word in fail("ocm_gitops", estate.options(**options)).message
+
+
 def test_a_login_in_the_url_stays_hidden(estate):
     url = estate.server.url_of(estate.repository).replace("https://", "https://robot:git-password-1@")
     arguments = estate.options(git_url=url)
@@ -224,7 +249,7 @@ def test_a_chart_gets_its_values_from_the_rules(estate):
     template = found[("FluxDeployer", "web")]["spec"]["helmReleaseTemplate"]
     assert template["values"]["replicas"] == 4 and set(template["values"]) == {"image", "replicas"}
     assert template["values"]["image"].startswith(f"{estate.target}/air-gapped/stefanprodan/podinfo@sha256:")
-    assert found[("Resource", "web-chart")]["spec"]["sourceRef"]["resourceRef"]["version"] == "1.2.3"
+    assert found[("Resource", "web-chart")]["spec"]["sourceRef"]["resourceRef"]["version"].startswith("1.2.3_")
     succeed("ocm_gitops", estate.options(dict(item, delivery="rendered")))
     found = objects(estate.repository.files())
     assert found[("HelmRelease", "web")]["spec"]["values"] == template["values"]
@@ -260,6 +285,54 @@ def test_a_chart_is_not_confused_with_an_image_of_the_same_name(estate):
     assert "podinfo" not in found[("OCIRepository", "web")]["spec"]["url"]
 
 
+def test_what_applies_workloads_is_told_before_it_goes(estate):
+    succeed("ocm_gitops", estate.options())
+    other, before = dict(delivery="rendered"), estate.repository.commits()
+    deployer = dict(apiVersion="delivery.ocm.software/v1alpha1", kind="FluxDeployer", namespace="ocm-system", name="podinfo")
+    predicted = succeed("ocm_gitops", estate.options(other, stop_for_handover=True), check=True).result
+    held = succeed("ocm_gitops", estate.options(other, stop_for_handover=True), diff=True).result
+    assert (held["changed"], held["held"], held["commit"], held["handover"]) == (False, True, None, [deployer])
+    assert estate.repository.commits() == before
+    done = succeed("ocm_gitops", estate.options(other)).result
+    assert (done["changed"], done["held"], done["handover"]) == (True, False, [deployer])
+    assert (predicted["changed"], predicted["held"], predicted["files"]) == (True, False, done["files"])
+    again = succeed("ocm_gitops", estate.options(other, stop_for_handover=True)).result
+    assert (again["changed"], again["held"], again["handover"]) == (False, False, [])
+
+
+def test_a_version_that_was_built_anew_has_other_objects(estate):
+    """What ocm-controller has of a version it does not fetch again; other content is another tag for it."""
+    rules = [dict(file="deployment.yaml", path="spec.replicas", value="(( replicas ))")]
+    rules = dict(configuration=dict(defaults=dict(replicas=1), rules=rules))
+    text = json.dumps(dict(rules, apiVersion="config.ocm.software/v1alpha1", kind="ConfigData"))
+    config = dict(name="config", type="PlainText", input=dict(type="utf8", text=text))
+    manifests = estate.manifests(estate.image())
+    estate.add("acme.org/web", [manifests, config])
+    wanted = estate.options(dict(component="acme.org/web", version="1.0.0", values=dict(replicas=2)))
+    succeed("ocm_gitops", wanted)
+    before = objects(estate.repository.files())
+    with open(estate.folder / "manifests" / "deployment.yaml", "a", encoding="utf-8") as file:
+        file.write("  revisionHistoryLimit: 3\n")
+    component = dict(name="acme.org/web", version="1.0.0", provider=dict(name="acme"), resources=[manifests, config])
+    public, registries = f"{estate.host}/public", estate.registries()
+    anew = dict(repository=public, constructor=dict(components=[component]), registries=registries)
+    succeed("ocm_component", dict(anew, overwrite=True))
+    move = dict(source=public, target=[estate.target], component="acme.org/web", registries=registries)
+    assert "overwrite" in fail("ocm_transfer", move).message
+    succeed("ocm_transfer", dict(move, overwrite=True))
+    assert succeed("ocm_gitops", wanted).result["changed"]
+    after = objects(estate.repository.files())
+    tags = [found[("Resource", "web-deployment")]["spec"]["sourceRef"]["resourceRef"]["version"] for found in (before, after)]
+    assert tags[0] != tags[1] and all(tag.startswith("1.0.0_") for tag in tags)
+    configuration = ("Configuration", "web-deployment")
+    assert before[configuration]["spec"]["configRef"] != after[configuration]["spec"]["configRef"]
+    assert before[("ComponentVersion", component_version(before))] == after[("ComponentVersion", component_version(before))]
+
+
+def component_version(found):
+    return next(name for kind, name in found if kind == "ComponentVersion")
+
+
 def test_without_git_the_objects_are_returned(estate):
     arguments = {key: value for key, value in estate.options(dict(delivery="rendered")).items() if not key.startswith("git_")}
     result = succeed("ocm_gitops", arguments).result
@@ -291,4 +364,21 @@ def test_a_missing_image_is_told(estate):
 
 def test_an_account_that_writes_is_told_and_no_file_of_this_machine_is_asked(estate):
     done = succeed("ocm_pull_check", dict(images=[], registries=estate.registries(), shared=[estate.host]))
-    assert "can write" in done.warnings and done.result["untried"] == [estate.host]
+    assert "can write" in done.warnings and done.result["untried"] == []
+
+
+def test_an_account_that_no_image_needs_is_tried_by_a_login(estate):
+    image = f"{estate.target}/stefanprodan/podinfo:6.3.5"
+    other = dict(estate.registries("nobody")[0], host=f"{estate.host}/elsewhere")
+    registries = [estate.registries("reader")[0], other]
+    refused = fail("ocm_pull_check", dict(images=[image], registries=registries))
+    assert f"{estate.host}/elsewhere" in refused.message and "wrong-password-1" not in refused.output
+    assert refused.result["images"][0]["pullable"] is True
+    accepted = dict(other, username="reader", password=ACCOUNTS["reader"])
+    assert succeed("ocm_pull_check", dict(images=[image], registries=[registries[0], accepted])).result["untried"] == []
+
+
+def test_an_account_whose_registry_cannot_be_reached_is_told(estate):
+    away = dict(estate.registries("reader")[0], host="127.0.0.1:1")
+    done = succeed("ocm_pull_check", dict(images=[], registries=[away]))
+    assert done.result["untried"] == ["127.0.0.1:1"] and "could not be tried" in done.warnings

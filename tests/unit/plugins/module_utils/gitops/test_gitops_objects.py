@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 
 import pytest
@@ -79,10 +80,32 @@ def test_only_the_links_that_are_needed(content, values, kinds):
 
 
 def test_another_repository_has_another_component_version():
-    """ocm-controller does nothing when the URL of a ComponentVersion is changed in place."""
+    """ocm-controller does nothing when the URL of a ComponentVersion is changed in place, or its component."""
     here, there = delivery(), delivery(repository="other.example.com/air-gapped")
-    assert here.component_version_name != there.component_version_name
+    other = delivery(component="phoban.io/podinfo-next", name="podinfo")
+    assert len({each.component_version_name for each in (here, there, other)}) == 3
     assert here.component_version_name == delivery(version="6.4.0").component_version_name
+
+
+A, B = "sha256:" + "aaaabbbb" * 8, "sha256:" + "bbbbcccc" * 8
+
+
+@pytest.mark.parametrize(
+    "options, packed, localized",
+    [
+        ({}, "6.3.5_aaaabbbb", "6.3.5_bbbbcccc"),
+        ({"version": "6.3.5+build.7"}, "6.3.5_build.7.aaaabbbb", "6.3.5_build.7.bbbbcccc"),
+        ({"follow": True, "constraint": ">=6.3.5"}, None, None),
+    ],
+)
+def test_other_content_of_a_version_has_another_tag(options, packed, localized):
+    """ocm-controller does not fetch again what it has under a tag."""
+    content = dataclasses.replace(RULES, packed=A, localized=B)
+    objects = by_kind(render(delivery(values={}, **options), content))
+    tags = {kind: objects[kind]["spec"] for kind in ("Resource", "Localization", "Configuration")}
+    assert tags["Resource"]["sourceRef"]["resourceRef"].get("version") == packed
+    for kind in ("Localization", "Configuration"):
+        assert tags[kind]["configRef"]["resourceRef"].get("version") == localized
 
 
 def test_following_writes_the_range():

@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.lock import LOCK_NAME, component_part, files_of, object_digest, read_lock
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.objects import Content, render
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.settings import read_delivery
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.tree import Rendered, Tree, plan_tree, replace_document, split_documents
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.tree import Rendered, Tree, only_files, plan_tree, replace_document, split_documents
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput, Refused
 
 OPTIONS = {"component": "phoban.io/podinfo", "version": "6.3.5", "repository": "registry.example.com/air-gapped"}
@@ -103,6 +103,59 @@ def test_a_file_that_somebody_wrote_differently_but_means_the_same_stays():
     definition = yaml.safe_load(files["components/podinfo/resource.yaml"])
     files["components/podinfo/resource.yaml"] = "# mine\n" + json.dumps(definition) + "\n"
     assert not plan_tree(tree_of(files), [rendered()]).edits
+
+
+RESOURCE = "components/podinfo/resource.yaml"
+
+
+def test_of_two_changes_the_one_in_a_named_file_is_taken_back():
+    right = written({}, rendered())
+    files = dict(right)
+    for path in (RESOURCE, ACCOUNT):
+        files[path] = files[path].replace("ocm-system", "elsewhere")
+    plan = plan_tree(tree_of(files), [rendered()])
+    assert {RESOURCE, ACCOUNT} <= set(plan.edits)
+    for name in (RESOURCE, f"./{RESOURCE}"):
+        only = only_files(tree_of(files), plan, [name, "components/podinfo/flux-deployer.yaml", "README.md"])
+        assert apply(files, only) == dict(files, **{RESOURCE: right[RESOURCE]})
+    assert (only.locks, only.warnings) == (plan.locks, plan.warnings)
+    assert not only_files(tree_of(files), plan, ["README.md"]).edits
+
+
+def test_the_lock_is_written_only_when_it_is_named():
+    plan = plan_tree(tree_of({}), [rendered()])
+    assert set(only_files(tree_of({}), plan, [RESOURCE]).edits) == {RESOURCE}
+    assert set(only_files(tree_of({}), plan, [RESOURCE, LOCK]).edits) == {RESOURCE, LOCK}
+
+
+def test_single_files_of_something_else_than_was_delivered_are_refused():
+    files = written({}, rendered())
+    plan = plan_tree(tree_of(files), [rendered(interval="9m0s")])
+    with pytest.raises(Refused, match=f"{LOCK} would have to change, too"):
+        only_files(tree_of(files), plan, [RESOURCE])
+    assert set(only_files(tree_of(files), plan, [RESOURCE, LOCK]).edits) == {RESOURCE, LOCK}
+    assert not only_files(tree_of(files), plan, ["components/others.yaml"]).edits
+
+
+def test_files_that_nobody_delivered_go_when_they_are_named():
+    other = rendered(component="phoban.io/redis")
+    files = written({}, rendered(manifests={"app.yaml": b"x: 1\n"}), other)
+    added = ["components/podinfo/mine.yaml", "apps/podinfo/mine.yaml"]
+    files.update({path: "a: 1\n" for path in added + ["components/mine.yaml", "components/podinfo/kustomization.yaml"]})
+    mine = rendered(manifests={"app.yaml": b"x: 1\n"})
+    plan = plan_tree(tree_of(files), [mine])
+    folders = [mine.delivery.folder, mine.delivery.manifests_folder]
+    assert only_files(tree_of(files), plan, added[:1], folders).edits == {added[0]: None}
+    assert only_files(tree_of(files), plan, list(files), folders).edits == dict.fromkeys(added)
+
+
+def test_a_file_that_would_go_stays_unless_it_is_named():
+    files = written({}, rendered(manifests={"old.yaml": b"x: 1\n", "new.yaml": b"x: 2\n"}))
+    tree = tree_of(files)
+    plan = plan_tree(tree, [rendered(manifests={"new.yaml": b"x: 3\n"})])
+    assert plan.edits["apps/podinfo/old.yaml"] is None
+    assert apply(files, only_files(tree, plan, ["apps/podinfo/new.yaml", LOCK]))["apps/podinfo/old.yaml"] == "x: 1\n"
+    assert "apps/podinfo/old.yaml" not in apply(files, only_files(tree, plan, ["apps/podinfo/old.yaml", LOCK]))
 
 
 def test_a_change_is_taken_back():

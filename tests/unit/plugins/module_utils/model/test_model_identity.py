@@ -15,6 +15,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.identity 
     parse_reference_path,
     parse_selector,
     select,
+    select_all,
     suggestion,
 )
 
@@ -53,6 +54,13 @@ def test_a_selector_may_be_partial(selector, expected):
 def test_an_exact_identity_wins_over_partial_matches():
     elements = [element("a", os="linux"), element("a")]
     assert select(elements, {"name": "a"}, "here") is elements[1]
+
+
+def test_a_selector_may_mean_several_elements():
+    assert select_all(PLATFORMS, {"name": "image"}) == PLATFORMS[:2]
+    assert select_all(PLATFORMS, {"os": "windows"}) == []
+    elements = [element("a", os="linux"), element("a"), element("b")]
+    assert select_all(elements, {"name": "a"}) == [elements[1]]
 
 
 def test_an_ambiguous_selector_is_refused_with_the_choices():

@@ -58,6 +58,14 @@ class TestBasic:
         with pytest.raises(AuthError, match="'reader'"):
             registries.repository(host, "closed/one").head_manifest("1")
 
+    def test_a_login_alone(self, basic_registry):
+        host = basic_registry.host
+        wrong = RegistrySettings(host, "closed", username="reader", password="bad-password-1", plain_http=True)
+        registries = connect(entry(host), wrong)
+        registries.log_in(host)
+        with pytest.raises(AuthError, match="log in.*'reader'"):
+            registries.log_in(host, "closed")
+
 
 class TestToken:
     def make(self, registry, server, **more):
@@ -105,6 +113,16 @@ class TestToken:
         with pytest.raises(AuthError, match="login is not accepted.*incorrect username or password"):
             registries.repository(token_registry.host, repository_path).tags()
         assert registries.traffic.token_requests == 1
+
+    def test_a_login_alone(self, token_registry, token_server):
+        """It asks for a token that allows nothing."""
+        registries = self.make(token_registry, token_server)
+        registries.log_in(token_registry.host)
+        assert (registries.traffic.requests, registries.traffic.token_requests) == (2, 1)
+        assert "scope" not in token_server.asked[-1].query
+        wrong = entry(token_registry.host, password="wrong-password-1", token_realms=("127.0.0.1",))
+        with pytest.raises(AuthError, match="login is not accepted"):
+            connect(wrong).log_in(token_registry.host)
 
     def test_reader_may_not_write(self, token_registry, token_server, repository_path):
         registries = connect(entry(token_registry.host, "reader", "reader-password-1", token_realms=("127.0.0.1",)))

@@ -36,3 +36,10 @@ def test_by_value(stated, resources, sources):
     chosen = (DEFAULT, NOTHING, EVERYTHING, LISTED)
     assert tuple(options.by_value("resource", access) for options in chosen) == resources
     assert tuple(options.by_value("source", access) for options in chosen) == sources
+
+
+def test_resources_name_elements_of_a_component_version():
+    elements = [{"name": name, "version": "1.0.0"} for name in ("one", "two", "three")]
+    options = TransferOptions(resources=({"name": "three"}, {"name": "one"}, {"name": "of another component"}))
+    assert options.named(elements) == [elements[2], elements[0]]
+    assert DEFAULT.named(elements) == []
