@@ -1,0 +1,148 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook drift against a real registry, a real Git repository, and an API server on which the test plays Flux.
+
+Needs the controller's Python, so it lies outside of the tests that run on every target's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.ocm.airgap.tests.support import cluster as make
+from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
+from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.drift_estate import (
+    ACCOUNTS,
+    COMPONENT,
+    IMAGE,
+    OBJECT,
+    PODINFO,
+    PULL,
+    SECRETS,
+    run_estate,
+)
+
+pytest.importorskip("kubernetes")
+pytest.importorskip("ansible_collections.kubernetes.core.plugins.module_utils.k8s.client")
+
+ALL = ["registry", "credentials", "cluster", "git", "suspended"]
+SUSPENDED = "suspended:GitRepository flux-system/flux-system"
+ITEMS = [f"{IMAGE}:content", f"credentials:Secret default/{PULL}", "cluster:Service default/podinfo", f"git:{OBJECT}"]
+
+
+class Play:
+    """Runs the playbook as a user would. Flux applies what is in Git as soon as it is asked."""
+
+    def __init__(self, estate, folder):
+        self.estate, self.folder = estate, folder
+        estate.api.on_patch = self._flux
+        self._service = estate.find("Service")
+        (folder / "kubeconfig").write_text(json.dumps(estate.api.kubeconfig))
+
+    def _flux(self, found):
+        generation = found["metadata"]["generation"]
+        found["status"].update(observedGeneration=generation, conditions=[make.ready(generation=generation)])
+        requested = (found["metadata"].get("annotations") or {}).get("reconcile.fluxcd.io/requestedAt")
+        if requested:
+            self.estate.flux_is_there()
+            found["status"]["lastHandledReconcileAt"] = requested
+        if (found["kind"], found["metadata"]["name"]) == ("Kustomization", "podinfo"):
+            if self._service not in self.estate.api.cluster.objects:
+                self.estate.api.cluster.objects.append(self._service)
+
+    def variables(self, more):
+        estate = self.estate
+        values = dict(
+            target=f"http://{estate.target}",
+            source=str(PODINFO),
+            component=COMPONENT,
+            name="podinfo",
+            delivery="rendered",
+            pull_secret_by="service_account",
+            registries=estate.registries("writer"),
+            pull_registries=[dict(host=estate.registry.host, username="reader", password=ACCOUNTS["reader"])],
+            kubernetes=dict(kubeconfig=str(self.folder / "kubeconfig")),
+            wait_timeout=20,
+            **estate.git(),
+        )
+        return {f"ocm_airgap_{name}": value for name, value in dict(values, **more).items() if value is not None}
+
+    def run(self, *options, **more):
+        """What the run has published. All that it has printed is in `output`."""
+        (self.folder / "variables.json").write_text(json.dumps(self.variables(more)))
+        (self.folder / "ansible.cfg").write_text("")
+        beside = Path(sys.executable).parent / "ansible-playbook"
+        program = str(beside) if beside.exists() else shutil.which("ansible-playbook")
+        command = [program, "-vv", "-e", f"@{self.folder / 'variables.json'}", *options, "ocm.airgap.drift"]
+        own = {
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_SHOW_CUSTOM_STATS": "true",
+            "OCM_AIRGAP_AUTH_FILE": os.devnull,
+            "LC_ALL": "C.UTF-8",
+            "TMPDIR": str(self.folder),
+        }
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, **own),
+            cwd=str(self.folder),
+            check=False,
+            timeout=400,
+        )
+        self.output = done.stdout.decode("utf-8", "replace")
+        assert done.returncode == 0, self.output[-6000:]
+        assert not [secret for secret in SECRETS if secret in self.output]
+        line = [line for line in self.output.splitlines() if "RUN: {" in line][-1]
+        return json.loads(line.partition("RUN: ")[2])
+
+    def state(self):
+        """Everything that a run may write to."""
+        registry = sorted(map(str, self.estate.registry.storage.rglob("link")))
+        return registry, self.estate.repository.head(), json.dumps(self.estate.api.cluster.objects)
+
+
+@pytest.fixture
+def play(tmp_path):
+    with run_estate(tmp_path / "estate") as estate:
+        yield Play(estate, tmp_path)
+
+
+def test_what_differs_is_told_left_alone_and_put_right(play):
+    estate = play.estate
+    right = estate.repository.files()
+    estate.forget_image()
+    estate.remove("Secret", PULL)
+    estate.remove("Service")
+    estate.edit(OBJECT, "prune: true", "prune: false")
+    estate.find("GitRepository", "flux-system", "flux-system")["spec"]["suspend"] = True
+    before = play.state()
+    for options in (("--check",), ()):
+        told = play.run(*options, drift_repair=[] if not options else ALL)
+        assert told["ocm_airgap_drift"] is True
+        assert [item["id"] for item in told["ocm_airgap_drift_items"]] == [*ITEMS, SUSPENDED]
+        assert {item["host"] for item in told["ocm_airgap_drift_items"]} == {"localhost"}
+        assert play.state() == before and not estate.api.writes
+    assert "left alone, ocm_airgap_drift_repair names nothing" in play.output
+
+    play.run(drift_repair=ALL, drift_only=[])
+    assert play.state() == before and not estate.api.writes
+
+    play.run(drift_repair=ALL)
+    assert estate.ids() == []
+    assert estate.repository.files() == right
+    assert not estate.find("GitRepository", "flux-system", "flux-system")["spec"]["suspend"]
+    assert not [each for each in estate.api.cluster.objects if each["kind"] == "Lease"]
+    assert play.run(drift_repair=ALL) == dict(ocm_airgap_drift=False, ocm_airgap_drift_items=[])
+    assert yaml.safe_load(estate.repository.files()[OBJECT])["spec"]["prune"] is True
