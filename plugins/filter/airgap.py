@@ -113,14 +113,18 @@ def _accounts(registries: Sequence[Mapping[str, Any]]) -> List[PullAccount]:
 
 
 def pull_secret(
-    present: Optional[Mapping[str, Any]], name: str, namespace: str, registries: Sequence[Mapping[str, Any]]
+    present: Optional[Mapping[str, Any]],
+    name: str,
+    namespace: str,
+    registries: Sequence[Mapping[str, Any]],
+    keep_former: bool = False,
 ) -> Dict[str, Any]:
     def plan(found: Any, *wanted: Any) -> Dict[str, Any]:
-        result = plan_secret(wanted[0], wanted[1], _accounts(wanted[2]), found or None)
+        result = plan_secret(wanted[0], wanted[1], _accounts(wanted[2]), found or None, wanted[3])
         hosts, removed = list(result.hosts), list(result.removed)
         return dict(action=result.action, definition=result.definition, hosts=hosts, removed=removed)
 
-    return _told(plan, present, name, namespace, registries)
+    return _told(plan, present, name, namespace, registries, keep_former)
 
 
 def pull_secret_rest(present: Optional[Mapping[str, Any]], name: str, namespace: str) -> Optional[Dict[str, Any]]:

@@ -118,6 +118,11 @@ conditions:
       message: "Applied revision: main@sha1:5f2b6f3c8f1f5f2d0a9a3bd1f3c0f3a6c7d8e9f0"
       observedGeneration: 1
       lastTransitionTime: "2026-01-01T00:00:00Z"
+timed_out:
+  description: Whether it ended because O(wait_timeout) was over. Then waiting longer may help.
+  returned: on failure, when Flux was waited for
+  type: bool
+  sample: false
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.cluster import connection_arguments, libraries

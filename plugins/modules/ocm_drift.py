@@ -148,6 +148,11 @@ drift_items:
       type: str
       returned: always
       sample: podinfo
+    file:
+      description: The file of the Git tree that differs, empty outside of the scope C(git).
+      type: str
+      returned: always
+      sample: ""
     repairable:
       description: Whether it can be put right.
       type: bool

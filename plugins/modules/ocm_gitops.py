@@ -158,7 +158,10 @@ options:
         type: str
         default: flux-system
       kustomization:
-        description: Further fields of the Flux Kustomization, which win over the rendered ones.
+        description:
+          - Further fields of the Flux Kustomization, which win over the rendered ones.
+          - Its C(patches) take the place of those that add the pull secret, and of the one by which Flux never removes
+            a Namespace.
         type: dict
         default: {}
       helm_release:
@@ -413,7 +416,9 @@ components:
       returned: O(state=absent)
       sample: {name: podinfo, targetNamespace: default}
     sharing:
-      description: What other deliveries of the tree use as well, with their folders; null without a lock.
+      description:
+        - What other deliveries in the same O(components[].git_path) use as well, with their folders; null without a
+          lock.
       type: dict
       returned: O(state=absent)
       contains:

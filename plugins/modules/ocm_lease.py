@@ -15,7 +15,7 @@ description:
     it, every other run that asks for it fails, with a message that says who holds it, since when and until when.
   - The API server decides who was first. Of several runs that ask at the same moment one gets the Lease.
   - A dead holder is no obstacle. It is dead when O(duration) has passed since it took or renewed the Lease, or when it
-    is a process of the same host that has ended.
+    is a process of the same host that has ended. A process of the same host that is seen to run is never dead.
   - Where the namespace does not exist there is nothing to protect yet. Then no Lease is taken, and that is no error.
 author:
   - ocm.airgap contributors (@ocm-airgap)

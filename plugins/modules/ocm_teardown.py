@@ -22,8 +22,10 @@ description:
   - Finalizers of Flux and ocm-controller that nobody takes away are taken away here. A controller has half of
     O(wait_timeout) for that when its Deployment is available in O(flux_namespace) or C(ocm-system), otherwise at
     most 30 seconds.
+  - What a Kustomization or HelmRelease that a delivery brings has applied goes as well.
   - Objects with the annotation C(kustomize.toolkit.fluxcd.io/prune=disabled) or C(helm.sh/resource-policy=keep)
-    stay.
+    stay, and Namespaces unless V(namespaces) is in O(scope). A warning names Namespaces that Flux removes all the
+    same, because they lack that annotation.
 author:
   - ocm.airgap contributors (@ocm-airgap)
 extends_documentation_fragment:

@@ -469,6 +469,8 @@ class StubApi(ScriptedServer):
 
     def _objects(self, asked: Asked, parts: List[str]) -> Reply:
         at = parts.index("namespaces")
+        if parts[at + 1 :] == []:
+            return self._list(asked, Kind("v1", "Namespace"), "")
         api_version, namespace, rest = "/".join(parts[1:at]), parts[at + 1], parts[at + 2 :]
         if not rest:
             if namespace in self.missing:

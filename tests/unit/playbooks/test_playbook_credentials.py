@@ -23,6 +23,7 @@ import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.lease import LEASE, micro_time
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import DEPLOYMENT, Kind
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_secret import RECORD
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import StubApi
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
@@ -64,7 +65,7 @@ class Estate:
             target_namespace="podinfo",
             pull_secret="pull",
             install=["flux"],
-            registries=[self.account("writer")],
+            registries=[self.account("writer"), dict(host="public.example.com", plain_http=True)],
             pull_registries=[self.account("reader")],
             git_url=self.git.url_of(self.repository),
             git_username="robot",
@@ -187,6 +188,17 @@ def test_a_new_account_comes_everywhere_and_nothing_changes_the_second_time(esta
     status, output = estate.site(pull_registries=[estate.account("robot")])
     assert status == 0 and "changed=0 " in output, output[-5000:]
     assert estate.writes() == []
+
+
+def test_the_account_of_a_former_registry_stays_as_long_as_a_delivery_may_name_it(estate):
+    former = make.pull_secret({"former.example.com": ("reader", "former-password-1")}, "pull", "podinfo")
+    former["metadata"]["annotations"] = {RECORD: "former.example.com"}
+    estate.api.cluster.objects.append(former)
+    own = {estate.registry.host: "reader"}
+    for tags, accounts in (("transfer,credentials", {"former.example.com": "reader", **own}), ("credentials", own)):
+        status, output = estate.site(tags=tags)
+        assert status == 0, output[-5000:]
+        assert estate.pull_accounts()["podinfo", "pull"] == accounts
 
 
 @pytest.mark.parametrize(

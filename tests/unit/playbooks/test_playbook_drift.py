@@ -76,7 +76,7 @@ class Play:
         )
         return {f"ocm_airgap_{name}": value for name, value in dict(values, **more).items() if value is not None}
 
-    def run(self, *options, **more):
+    def run(self, *options, fails=False, **more):
         """What the run has published. All that it has printed is in `output`."""
         (self.folder / "variables.json").write_text(json.dumps(self.variables(more)))
         (self.folder / "ansible.cfg").write_text("")
@@ -102,7 +102,7 @@ class Play:
             timeout=400,
         )
         self.output = done.stdout.decode("utf-8", "replace")
-        assert done.returncode == 0, self.output[-6000:]
+        assert bool(done.returncode) == fails, self.output[-6000:]
         assert not [secret for secret in SECRETS if secret in self.output]
         line = [line for line in self.output.splitlines() if "RUN: {" in line][-1]
         return json.loads(line.partition("RUN: ")[2])
@@ -117,6 +117,18 @@ class Play:
 def play(tmp_path):
     with run_estate(tmp_path / "estate") as estate:
         yield Play(estate, tmp_path)
+
+
+def test_what_a_transfer_brings_has_to_be_named_whole(play):
+    play.estate.forget_layers_and_tag()
+    play.estate.flux_is_there()
+    before = play.state()
+    for part, other in (("content", "tag"), ("tag", "content")):
+        play.run(fails=True, drift_only=[f"{IMAGE}:{part}"])
+        assert f"may also put right {IMAGE}:{other}" in " ".join(play.output.split())
+        assert play.state() == before
+    play.run(drift_only=[f"{IMAGE}:content", f"{IMAGE}:tag"])
+    assert play.estate.ids() == []
 
 
 def test_what_differs_is_told_left_alone_and_put_right(play):

@@ -25,7 +25,7 @@ import pytest
 
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import OLDER_COMMIT, StubApi, ready
-from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
+from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
 from ansible_collections.ocm.airgap.tests.support.places import RegistryPlace, RequestLog
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
@@ -53,13 +53,27 @@ class Fleet:
     meeting: threading.Barrier
 
     @property
-    def inventory(self):
-        targets = {
+    def targets(self):
+        return {
             "north": f"{self.one.repository()}/north",
             "east": f"{self.one.repository()}/east",
             "south": f"{self.two.repository()}/south",
             "west": f"http://localhost:{closed_port()}/west",
         }
+
+    def fill(self):
+        """north and south have the content already."""
+        wanted = dict(source=self.common["ocm_airgap_source"], component=PODINFO, version=VERSION)
+        for host in ("north", "south"):
+            target = self.targets[host]
+            succeed("ocm_transfer", dict(wanted, target=[target], registries=self.accounts(host, target)))
+
+    def somebody_pushes(self):
+        self.repository.commit(self.folder / "clone", {"README.md": "by somebody else\n"})
+
+    @property
+    def inventory(self):
+        targets = self.targets
         own = {
             host: {
                 "ocm_airgap_target": target,
@@ -242,6 +256,30 @@ def test_who_cannot_be_served_does_not_keep_the_others_from_it(fleet):
     lines = told(played.output)
     assert [line.partition(":")[0] for line in lines] == list(HOSTS)
     assert ["FAILED" in line for line in lines] == [True, True, False, False]
+
+
+def test_a_registry_that_is_down_keeps_nobody_from_a_commit_without_transfer(fleet):
+    fleet.fill()
+    played = play(fleet, "--tags", "gitops")
+    assert played.status == 2, played.output[-3000:]
+    clusters = played.clusters
+    assert {host: entry["done"] for host, entry in clusters.items()} == dict(
+        north=["preflight", "gitops"], south=["preflight", "gitops"], east=["preflight"], west=["preflight"]
+    )
+    assert "refuses the connection" in clusters["west"]["reason"]
+    assert {name.partition("/")[0] for name in fleet.repository.files()} == {"README.md", "north", "south"}
+
+
+def test_a_commit_of_somebody_else_that_contains_this_one_is_as_good(fleet):
+    fleet.fill()
+    fleet.meeting = threading.Barrier(2, fleet.somebody_pushes)
+    short = ("--extra-vars", "ocm_airgap_wait_timeout=5", "--extra-vars", "ocm_airgap_hosts=north:south")
+    played = play(fleet, *short, "--tags", "gitops,reconcile")
+    assert played.status == 0, played.output[-3000:]
+    assert fleet.repository.commits()[0] == "By somebody else" and len(fleet.repository.commits()) == 3
+    for host in ("north", "south"):
+        applied = fleet.apis[host].cluster.objects[1]["status"]["lastAppliedRevision"]
+        assert applied == f"main@sha1:{fleet.repository.head()}"
 
 
 def test_in_check_mode_the_same_is_told_and_nothing_written(fleet):

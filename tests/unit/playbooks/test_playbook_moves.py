@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import Kind
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import StubApi, not_ready, ready
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
@@ -123,7 +125,7 @@ def live():
 def estate(tmp_path, authority):
     options = RegistryOptions(tls=authority.issue())
     with run_registry(tmp_path / "registry", options) as registry, run_git_server(tmp_path / "git") as git:
-        with StubApi(live()) as api:
+        with StubApi(live(), kinds=(Kind("v1", "Secret"), Kind("v1", "ServiceAccount"))) as api:
             repository = git.repository()
             ca = str(authority.certificate)
             found = Estate(api, repository, git.url_of(repository), f"{registry.host}/air-gapped", ca, tmp_path)
@@ -163,6 +165,62 @@ def test_what_applies_the_workloads_leaves_them_alone_before_it_goes(estate):
     status, output = estate.site(delivery="rendered")
     assert status == 0, output[-3000:]
     assert len([asked for asked in estate.api.writes if "/leases" not in asked.path]) == writes
+
+
+def test_a_cluster_that_is_down_keeps_others_from_a_commit_that_it_reads_unprepared(estate):
+    (estate.folder / "down").write_text(json.dumps(make_down(estate.api.kubeconfig)), encoding="utf-8")
+    kubeconfigs = {"north": estate.kubeconfig(), "east": str(estate.folder / "down")}
+    inventory = {"all": {"hosts": {host: {"own_kubeconfig": file} for host, file in kubeconfigs.items()}}}
+    (estate.folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
+    commits = estate.repository.commits()
+    # It has left the run in the phase credentials, before anybody asks who commits.
+    options = ("--inventory", str(estate.folder / "inventory.json"), "--tags", "credentials")
+    status, output = estate.site(
+        *options,
+        hosts="all",
+        delivery="rendered",
+        kubernetes={"kubeconfig": "{{ own_kubeconfig }}"},
+        pull_registries=[dict(estate.registries[0], username="reader", password="reader-password-1")],
+    )
+    assert status == 2 and "east could not be prepared for the commit" in output, output[-3000:]
+    assert estate.repository.commits() == commits
+    assert estate.suspended() == (False, False)
+
+
+def make_down(config):
+    """The kubeconfig of a cluster where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        cluster = dict(server=f"http://127.0.0.1:{free.getsockname()[1]}")
+    return dict(config, clusters=[dict(found, cluster=cluster) for found in config["clusters"]])
+
+
+def test_the_role_alone_lets_go_on_what_hands_over_when_there_is_no_commit(estate):
+    hook = estate.repository.path / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    role = {
+        "ansible.builtin.import_role": {"name": "ocm.airgap.gitops"},
+        "vars": {
+            "gitops_repository": estate.target,
+            "gitops_components": [{"component": COMPONENT, "version": VERSION}],
+            "gitops_delivery": "rendered",
+            "gitops_git_url": estate.url,
+            "gitops_registries": estate.registries,
+            "gitops_kubernetes": {"kubeconfig": estate.kubeconfig()},
+        },
+    }
+    book = estate.folder / "gitops.yml"
+    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [role]}]), encoding="utf-8")
+    status, output = play(estate.folder, {}, str(book))
+    assert status == 2 and "git_push_branch" in output.rpartition("Say why there is no commit")[2], output[-3000:]
+    assert estate.suspended() == (False, False)
+
+    hook.unlink()
+    status, output = play(estate.folder, {}, str(book))
+    assert status == 0, output[-3000:]
+    assert estate.suspended() == (True, True)
+    assert "components/podinfo/kustomization-object.yaml" in estate.repository.files()
 
 
 DESCRIPTOR = make.make("ComponentDescriptor", make.OCM_API, "podinfo-6.3.5-1", observed=None)

@@ -78,7 +78,7 @@ class Play:
 def test_it_is_asked_for_twice_and_goes_once(tmp_path):
     assert ansible_playbook(), "The test needs ansible-playbook on PATH."
     with StubApi(estate()) as api, run_git_server(tmp_path / "server", "robot:git-password-1") as server:
-        repository, here = server.repository(), Estate(api)
+        repository, here = server.repository(), Estate(api, ocm_controller=False)
         repository.commit(tmp_path / "clone", FILES, subject="Delivered")
         play = Play(tmp_path, api, server.url_of(repository))
 
@@ -90,10 +90,12 @@ def test_it_is_asked_for_twice_and_goes_once(tmp_path):
         for told in ("Deployment apps/podinfo", "Secret apps/ocm-airgap-pull", "Namespace apps", "fluxdeployer.yaml"):
             assert told in output
         assert not api.writes and repository.commits() == ["Delivered"]
+        assert "finalizers taken away" not in output
 
         api.on_patch = lambda found: _answer(here, repository, found)
-        status, output = play.run(teardown_confirm="phoban.io/podinfo")
+        status, output = play.run(teardown_confirm="phoban.io/podinfo", wait_timeout=20)
         assert status == 0, output[-3000:]
+        assert "finalizers taken away" in output and "Snapshot ocm-system/podinfo-deployment-abc" in output
         assert sorted(repository.files()) == ["README.md", "components/.gitkeep"]
         assert not set(here.kinds()) & set(OWN) - {"Kustomization"} and api.missing == ["apps"]
 

@@ -18,6 +18,7 @@ from .objects import Kind, Object, mapping, number, text, title
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease")
 TAKEN, RENEWED, HELD = "taken", "renewed", "held by somebody else"
+_STILL_RUNS = "its time is over, and the process still runs"
 
 _TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z")
 _IDENTITY = re.compile(
@@ -70,17 +71,24 @@ class Hold:
         seen = self.renewed or self.acquired
         return None if seen is None or self.duration is None else seen + timedelta(seconds=self.duration)
 
+    def is_over(self, now: datetime) -> bool:
+        return self.expires is not None and self.expires <= now
+
 
 @dataclass(frozen=True)
 class Decision:
-    """outcome: TAKEN, RENEWED or HELD. definition: what to write, None for HELD. reason: why it could be taken."""
+    """outcome: TAKEN, RENEWED or HELD. definition: what to write, None for HELD.
+
+    reason: why it could be taken, or why it is held although its time is over.
+    """
 
     outcome: str
     definition: Optional[Dict[str, Any]] = None
     reason: str = ""
 
 
-IsGone = Callable[[Process], bool]
+# What is known about a process; False where it is not known.
+Known = Callable[[Process], bool]
 
 
 def hold_of(lease: Optional[Object]) -> Hold:
@@ -95,26 +103,29 @@ def hold_of(lease: Optional[Object]) -> Hold:
     )
 
 
-def death_of(hold: Hold, now: datetime, is_gone: IsGone) -> str:
-    """Why the holder counts as dead, "" for one that may live. is_gone: whether a process is known to have ended."""
+def death_of(hold: Hold, now: datetime, is_gone: Known, is_alive: Known) -> str:
+    """Why the holder counts as dead, "" for one that may live.
+
+    is_gone, is_alive: whether a process is known to have ended, and to run.
+    """
     process = process_of(hold.holder)
     if process is not None and is_gone(process):
         return f"{holder_title(hold.holder)} has ended"
-    if hold.expires is not None and hold.expires <= now:
+    if hold.is_over(now) and not (process is not None and is_alive(process)):
         return f"the time of {holder_title(hold.holder)} was over at {seconds_text(hold.expires)}"
     return ""
 
 
-def decide(lease: Optional[Object], claim: Claim, is_gone: IsGone) -> Decision:
+def decide(lease: Optional[Object], claim: Claim, is_gone: Known, is_alive: Known) -> Decision:
     """Whether the claim is granted by the Lease as it was read, and what to write then."""
     if lease is None:
         return Decision(TAKEN, _new(claim))
     hold = hold_of(lease)
     if hold.holder == claim.holder:
         return Decision(RENEWED, _changed(lease, claim, hold.acquired or claim.now, hold.transitions))
-    reason = death_of(hold, claim.now, is_gone) if hold.holder else "it named no holder"
+    reason = death_of(hold, claim.now, is_gone, is_alive) if hold.holder else "it named no holder"
     if not reason:
-        return Decision(HELD)
+        return Decision(HELD, reason=_STILL_RUNS if hold.is_over(claim.now) else "")
     return Decision(TAKEN, _changed(lease, claim, claim.now, hold.transitions + 1), reason)
 
 

@@ -67,6 +67,7 @@ CRON_JOB = Kind("batch/v1", "CronJob")
 POD = Kind("v1", "Pod")
 SECRET = Kind("v1", "Secret")
 EVENT = Kind("v1", "Event")
+NAMESPACE = Kind("v1", "Namespace")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
 
 OCM_KINDS = (COMPONENT_VERSION, RESOURCE, LOCALIZATION, CONFIGURATION, FLUX_DEPLOYER, SNAPSHOT)

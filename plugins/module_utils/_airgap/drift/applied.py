@@ -15,7 +15,15 @@ from ..cluster.objects import KUSTOMIZATION, Kind, Object, mapping, sequence, te
 from ..gitops.apply import CLUSTER_KINDS
 from ..gitops.lock import object_digest
 from ..gitops.tree import KUSTOMIZATION_FILES, Tree, key_of, split_documents
-from ..gitops.workloads import SUFFIXES, documents, is_object, manifests_of, pod_spec, pull_secret_patches
+from ..gitops.workloads import (
+    SUFFIXES,
+    documents,
+    is_object,
+    manifests_of,
+    namespace_patch,
+    pod_spec,
+    pull_secret_patches,
+)
 from ..model.digest import digest_of
 from ..model.errors import InvalidContent, Refused
 from ..model.pod_spec import FIELD, with_pull_secret
@@ -63,7 +71,7 @@ class Kustomize:
 
     @property
     def adds_pull_secret(self) -> bool:
-        return bool(self.pull_secret) and any(patch in self._known_patches for patch in sequence(self.spec, "patches"))
+        return any(patch in self._pull_secret_patches for patch in sequence(self.spec, "patches"))
 
     def apply(self, definition: Mapping[str, Any], file: str, namespace: str = "") -> Applied:
         """namespace: for objects that name none where the Kustomization has no target namespace."""
@@ -79,12 +87,13 @@ class Kustomize:
         return Applied(place, result, file, not self._changes(result))
 
     def _changes(self, definition: Mapping[str, Any]) -> bool:
-        foreign = [patch for patch in sequence(self.spec, "patches") if patch not in self._known_patches]
+        known = [*self._pull_secret_patches, namespace_patch()]
+        foreign = [patch for patch in sequence(self.spec, "patches") if patch not in known]
         substitutes = bool(self.spec.get("postBuild")) and "${" in json.dumps(definition, default=str)
         return self.files_change or substitutes or bool(foreign) or any(self.spec.get(key) for key in _CHANGING)
 
     @property
-    def _known_patches(self) -> List[Any]:
+    def _pull_secret_patches(self) -> List[Any]:
         return pull_secret_patches(self.pull_secret) if self.pull_secret else []
 
 

@@ -48,7 +48,7 @@ from ..gitops.tree import Tree
 from ..gitops.workloads import pod_spec
 from ..model.digest import is_digest
 from ..model.errors import InvalidInput
-from ..model.pod_spec import CONTAINER_LISTS, pull_secrets_of
+from ..model.pod_spec import CONTAINER_LISTS, pull_secrets_of, template_path
 from ..model.reference import ImageReference
 from .applied import (
     Applied,
@@ -67,6 +67,8 @@ from .suspended import CHILDREN, SUSPENDABLE, children_of, is_stopped
 
 MISSING, NOT_SERVED = "missing", "the kind is not served"
 MOST_DIFFERENCES = 3
+# As they call themselves in managedFields.
+_HELM = ("helm", "helm-controller")
 _NO_CONTROLLER = "its controller is not installed (ocm.airgap.site with the tag platform does that)"
 _POD_ALONE = "its workload is as it should be: the pod has to be deleted, so that it is made again"
 
@@ -252,8 +254,8 @@ class _Check:
 
     def children(self) -> None:
         """What FluxDeployers have created: the controller does not look whether it is still there, and as it was."""
-        for entry, deployer in self._deployers():
-            keeper, template = place_of(deployer), self._template(entry, deployer)
+        for deployer in self._deployers():
+            keeper, template = place_of(deployer), _template(deployer)
             for child in children_of(deployer):
                 finding = _Finding(Place(*child), f"as {keeper.title} creates it", keeper, self._name)
                 live = self._present(finding)
@@ -261,28 +263,15 @@ class _Check:
                 if live is not None and spec and not is_left_alone(live):
                     self._find_differences(finding, {"spec": spec}, live)
 
-    def _deployers(self) -> List[Tuple[Mapping[str, Any], Object]]:
-        """(entry of the lock, live object) of the FluxDeployers that are there."""
+    def _deployers(self) -> List[Object]:
+        """The FluxDeployers that are there, as they are there."""
         found = []
         for entry in sequence(self._lock, "objects"):
             if named((FLUX_DEPLOYER,), text(entry, "kind"), text(entry, "apiVersion")):
                 live = self._cluster.get(FLUX_DEPLOYER, text(entry, "namespace"), text(entry, "name"))
                 if live is not None:
-                    found.append((entry, live))
+                    found.append(live)
         return found
-
-    def _template(self, entry: Mapping[str, Any], deployer: Object) -> Dict[Kind, Mapping[str, Any]]:
-        """What the children's specifications are made from; the controller puts in where the content comes from."""
-        definition = document_of(self._tree, entry) or deployer
-        return {
-            kind: {
-                key: value
-                for key, value in mapping(definition, "spec", template).items()
-                if key not in ("chartRef", "sourceRef")
-            }
-            for kind, _field, template in CHILDREN
-            if template
-        }
 
     def manifests(self) -> None:
         """The rendered manifests in Git, as Flux applies them."""
@@ -299,11 +288,16 @@ class _Check:
                 self._compare(applied, keeper, self._name)
 
     def delivered(self) -> None:
-        """What ocm-controller renders in the cluster, of which the lock has names and images alone."""
-        how, keeper = self._kustomize(), self._deliverer()
-        if sequence(self._lock, "manifests") or how.elsewhere or self._follows() or self._edited:
+        """What ocm-controller renders in the cluster, of which the lock has names and images alone.
+
+        Where somebody has edited something in Git, it is only missed: where Flux says that it applies it, and as Flux
+        applies it now.
+        """
+        how, keeper, entries = self._kustomize(), self._deliverer(), self._applied()
+        if self._edited:
+            how = Kustomize(mapping(self._get(keeper), "spec"))
+        if sequence(self._lock, "manifests") or how.elsewhere or self._follows() or (self._edited and entries is None):
             return
-        entries = self._applied()
         for entry in sequence(self._lock, "delivered"):
             definition = dict(entry, metadata={"namespace": entry.get("namespace"), "name": entry["name"]})
             place = how.apply(definition, "").place
@@ -312,7 +306,7 @@ class _Check:
 
     def _compare_delivered(self, entry: Mapping[str, Any], finding: _Finding, how: Kustomize) -> None:
         live = self._present(finding)
-        if live is None or is_left_alone(live):
+        if live is None or is_left_alone(live) or self._edited:
             return
         finding.keeper = keeper_of(live) or finding.keeper
         found = _wrong_images(live, sequence(entry, "images"))
@@ -346,7 +340,7 @@ class _Check:
 
     def _deliverer(self) -> Place:
         """Who applies the workload: the delivery's own Kustomization or HelmRelease, where it is there."""
-        for _entry, deployer in self._deployers():
+        for deployer in self._deployers():
             for child in children_of(deployer):
                 if child[0] != OCI_REPOSITORY and self._cluster.get(*child) is not None:
                     return Place(*child)
@@ -412,12 +406,12 @@ class _Check:
     def pods(self) -> None:
         """Running pods with an image that is none of the delivery's.
 
-        Those that are being replaced go by themselves. What somebody has edited in Git or in the workload is told
-        there, not once more for each of its pods.
+        Those that are being replaced go by themselves. What the workload says, too, is told of the workload, unless
+        somebody has edited Git or a chart brings it by itself.
         """
-        if self._follows() or self._edited:
+        if self._follows():
             return
-        images = _Images(self._lock)
+        images, told = _Images(self._lock), set(self._findings)
         links = {(link.kind, link.namespace, link.name): link for link in self._chain().links}
         for image in images_of(self._chain(), None, self._cluster):
             pod = links.get((POD, image.namespace, image.pod))
@@ -426,13 +420,27 @@ class _Check:
             if not images.has(image):
                 workload = _workload(links, image)
                 is_wanted = image.image in _images_for(workload, image.container)
-                if is_wanted and place_of(workload) in self._findings:
+                is_told = self._edited or place_of(workload) in told
+                if is_wanted and (is_told or _is_set_by_helm(workload, image.container)):
                     continue
                 keeper = keeper_of(workload) or self._deliverer()
                 obstacle = "" if is_wanted else _POD_ALONE
-                place, expected = place_of(pod.content), "an image of the delivery"
+                place, expected = place_of(workload if is_wanted else pod.content), "an image of the delivery"
                 finding = _Finding(place, expected, keeper, self._name, obstacle=obstacle)
                 self._find(finding, f"container {image.container} runs {image.image}")
+
+
+def _template(deployer: Object) -> Dict[Kind, Mapping[str, Any]]:
+    """What the children's specifications are made from; the controller puts in where the content comes from."""
+    return {
+        kind: {
+            key: value
+            for key, value in mapping(deployer, "spec", template).items()
+            if key not in ("chartRef", "sourceRef")
+        }
+        for kind, _field, template in CHILDREN
+        if template
+    }
 
 
 class _Images:
@@ -484,6 +492,18 @@ def _workload(links: Mapping[Any, Link], image: ContainerImage) -> Object:
 def _decided(links: Mapping[Any, Link], image: ContainerImage) -> List[str]:
     """The containers that the workload itself has; others were put into the pod by the cluster."""
     return [text(container, "name") for container in _containers(_workload(links, image))]
+
+
+def _is_set_by_helm(workload: Object, container: str) -> bool:
+    """Whether a container's image is still the one that Helm has written: who writes another one owns the field."""
+    path = [f"f:{part}" for part in (*template_path(kind_of(workload).kind), "spec")]
+    key = f'k:{{"name":"{container}"}}'
+    return any(
+        "f:image" in mapping(entry, "fieldsV1", *path, f"f:{containers}", key)
+        for entry in sequence(workload, "metadata", "managedFields")
+        for containers in CONTAINER_LISTS
+        if text(entry, "manager") in _HELM
+    )
 
 
 def _images_for(workload: Object, name: str) -> List[str]:

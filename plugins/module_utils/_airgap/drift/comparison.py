@@ -89,9 +89,23 @@ _SUFFIXES.update({f"{text}i": Decimal(1024) ** power for power, text in enumerat
 _DURATION = re.compile(r"\A(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+\Z")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-# Where anything may stand, what may be a secret is told by names and contents; elsewhere by the name of the field.
-_MAY_BE_SECRET = re.compile(r"passw|secret|token|credential|private|api_?key|auth", re.I)
-_SECRET_FIELD = re.compile(r"passw|token|credential|api_?key", re.I)
+# Anything may stand below these, also a secret under a name that does not tell.
+_NEVER_SHOWN = frozenset(
+    (
+        "annotations",
+        "args",
+        "binaryData",
+        "command",
+        "data",
+        "env",
+        "stringData",
+        "values",
+        "valuesContent",
+    )
+)
+# What else may be a secret is told by names, in what is compared letter by letter also by contents.
+_MAY_BE_SECRET = re.compile(r"pass|pwd|secret|token|cred|private|key|auth|dsn|cookie|salt", re.I)
+_NO_SECRET = re.compile(r"(?:name|namespace|kind|image)\Z", re.I)
 _LOGIN = re.compile(r"://[^/\s]*@")
 # Written by the cluster and by clients, also where a manifest was made from a live object.
 _OTHERS_ANNOTATIONS = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
@@ -101,7 +115,8 @@ _LONGEST = 160
 def differences(desired: Mapping[str, Any], live: Mapping[str, Any]) -> List[str]:
     """The fields that desired states and live has otherwise: `path: found, wanted ...`, in the order of desired.
 
-    Values of Secrets, of fields that look like secrets, and very long ones are not shown.
+    Values of Secrets, where anything may stand (as in env and data), of fields that look like secrets, and very long
+    ones are not shown.
     """
     is_secret = desired.get("kind") == "Secret" and group_of(desired.get("apiVersion")) == ""
     found = _Comparison(is_secret)
@@ -234,13 +249,15 @@ class _Comparison:
             self.found.append(f"{_text(path)}: {_short(live)}, wanted {_short(desired)}")
 
     def _hides(self, path: Path, *values: Any) -> bool:
-        texts = [str(value) for value in values if isinstance(value, (str, list, tuple))]
-        if self._is_secret or any(_LOGIN.search(text) for text in texts):
+        texts = [str(value) for value in values if not isinstance(value, bool)]
+        fields = [part.partition("[")[0] for part in path]
+        if self._is_secret or _NEVER_SHOWN.intersection(fields) or any(_LOGIN.search(text) for text in texts):
             return True
-        free = [part for part in range(len(path)) if _is_free(path[: part + 1])]
-        if free:
-            return any(_MAY_BE_SECRET.search(text) for text in [_text(path[free[0]:]), *texts])
-        return bool(texts and _SECRET_FIELD.search("".join(path[-1:])))
+        if _is_free(path):
+            return any(_MAY_BE_SECRET.search(text) for text in [_text(path), *texts])
+        # The name of an entry tells what its value is.
+        named = fields[:-1] + list(path[-2:-1]) if fields[-1:] == ["value"] else fields
+        return bool(texts and _MAY_BE_SECRET.search(".".join(named)) and not _NO_SECRET.search(path[-1]))
 
 
 def _states(path: Path, desired: Any) -> bool:

@@ -62,7 +62,8 @@ def _secret_item(
         obstacle = "" if accounts else "no account that could be put into it is known here (pull_registries)"
         return item(CREDENTIALS, what, expected, NOTHING, name=name, obstacle=obstacle)
     try:
-        plan = plan_secret(places.secret, namespace, accounts, present)
+        # What a move has kept is no drift: something may still pull with it.
+        plan = plan_secret(places.secret, namespace, accounts, present, keep_former=True)
     except Refused:
         obstacle = "the type of a Secret cannot be changed: it has to be deleted, or pull_secret has to be another name"
         return item(CREDENTIALS, what, expected, f"type {present.get('type')}", name=name, obstacle=obstacle)
@@ -71,13 +72,12 @@ def _secret_item(
         return item(CREDENTIALS, what, expected, found, name=name, obstacle="it has to be deleted first")
     if not accounts or plan.action == "unchanged":
         return None
-    return item(CREDENTIALS, what, expected, _differences(accounts, present, plan.removed), name=name)
+    return item(CREDENTIALS, what, expected, _differences(accounts, present), name=name)
 
 
-def _differences(accounts: Sequence[PullAccount], present: Mapping[str, Any], removed: Sequence[str]) -> str:
+def _differences(accounts: Sequence[PullAccount], present: Mapping[str, Any]) -> str:
     auths = _auths(present)
     found = [_difference(account, auths) for account in accounts]
-    found += [f"there is still an account for {host}" for host in removed]
     return "; ".join(text for text in found if text) or "the record of what was written here is another one"
 
 

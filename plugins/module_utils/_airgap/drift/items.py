@@ -18,7 +18,7 @@ class Item:
 
     id: the same in every run for the same difference, `scope:object`, or `scope:object:part`. object: what differs, as
     messages name it. expected, found: short texts without secrets. name: of the delivery that it belongs to.
-    obstacle: why it cannot be put right now, "" when it can.
+    obstacle: why it cannot be put right now, "" when it can. file: of the Git tree, where it is one of Git.
     """
 
     id: str
@@ -28,6 +28,7 @@ class Item:
     found: str
     name: str = ""
     obstacle: str = ""
+    file: str = ""
 
     def as_result(self) -> Dict[str, Any]:
         """The entry of the return value `items`."""

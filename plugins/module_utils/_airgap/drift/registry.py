@@ -312,13 +312,15 @@ def _with_tree(seen: _Seen, tree: _Tree, more_blobs: Sequence[str] = ()) -> _See
 def _items(seen: _Seen, missing: Set[Blob], name: str, claims: _Claims) -> List[Item]:
     wanted, found = seen.wanted, []
     content = _content_found(seen, missing)
+    is_moved = bool(wanted.tag and wanted.digest) and seen.stands_for != wanted.digest
+    # A transfer of the content sets the tag, too.
+    obstacle = claims.obstacle(seen) if is_moved else ""
     if content:
-        more = dict(part=CONTENT, name=name, obstacle=seen.obstacle)
+        more = dict(part=CONTENT, name=name, obstacle=seen.obstacle or obstacle)
         found.append(item(REGISTRY, wanted.what, _expected(wanted, CONTENT), content, **more))
     # Where nothing is there at all, one item says so.
-    is_moved = bool(wanted.tag and wanted.digest) and seen.stands_for != wanted.digest
     if is_moved and (seen.stands_for or not seen.is_absent):
-        more = dict(part=TAG, name=name, obstacle=claims.obstacle(seen))
+        more = dict(part=TAG, name=name, obstacle=obstacle)
         found.append(item(REGISTRY, wanted.what, _expected(wanted, TAG), _tag_found(seen), **more))
     return found
 

@@ -42,7 +42,7 @@ def repairs_of(items: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
             for each in accounts
             if each["kind"] == "ServiceAccount"
         ],
-        files=_distinct([str(item["object"]).partition(" ")[0] for item in by_scope.get(GIT, [])]),
+        files=_distinct([str(item["file"]) for item in by_scope.get(GIT, [])]),
         suspended=[_with_api(_object(item)) for item in by_scope.get(SUSPENDED, [])],
         keepers=_distinct([_asked(keeper) for item in in_cluster for keeper in item["keepers"]]),
         flux=any(not item["keepers"] for item in in_cluster),

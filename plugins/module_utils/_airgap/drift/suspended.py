@@ -27,7 +27,7 @@ from ..cluster.objects import (
     split_path,
     text,
 )
-from ..gitops.tree import Tree, split_documents
+from ..gitops.tree import Index, Tree, split_documents
 from ..gitops.workloads import SUFFIXES, is_object
 from ..model.labels import SHOWN
 from .items import SUSPENDED, Item, item
@@ -64,6 +64,15 @@ def suspended_items(
         if live is not None and is_stopped(live) and place not in found and not _is_meant(tree, place):
             found[place] = _item(place.title, name)
     return list(found.values())
+
+
+def own_part(tree: Tree, root: str) -> Tree:
+    """A tree without the files of deliveries to other clusters, whose objects may be the same.
+
+    root: the folder that the deliveries to this one lie in.
+    """
+    others = Index(tree).files_of_others(root)
+    return Tree({path: content for path, content in tree.files.items() if path not in others}, tree.read)
 
 
 def suspended_id(place: Place) -> str:

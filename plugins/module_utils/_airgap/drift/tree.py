@@ -42,7 +42,7 @@ def tree_items(lock: Mapping[str, Any], lock_path: str, tree: Tree) -> List[Item
 def lock_item(lock_path: str, name: str) -> Item:
     """The item for a lock that is not there. name: of the delivery."""
     obstacle = "it has to be restored from the Git history, or ocm.airgap.site has to be run again"
-    return item(GIT, lock_path, "the lock of what was delivered", NOTHING, name=name, obstacle=obstacle)
+    return item(GIT, lock_path, "the lock of what was delivered", NOTHING, name=name, obstacle=obstacle, file=lock_path)
 
 
 class _Comparison:
@@ -68,23 +68,26 @@ class _Comparison:
             found += self._compare_manifest(entry)
         return found + [self._added_file(path) for path in self._added_files()]
 
-    def _item(self, what: str, expected: str, found: str, part: str = "", obstacle: str = "") -> Item:
-        return item(GIT, what, expected, found, part=part, name=self._name, obstacle=obstacle)
+    def _item(
+        self, file: str, expected: str, found: str, entry: Optional[Mapping[str, Any]] = None, **more: str
+    ) -> Item:
+        """entry: the object of the file that it is about, where that is not all of it."""
+        what = f"{file} {title(*locked_key(entry)[1:])}" if entry else file
+        return item(GIT, what, expected, found, name=self._name, file=file, **more)
 
     def _compare_objects(self, file: str, entries: Sequence[Mapping[str, Any]]) -> List[Item]:
         content, obstacle = self._read(file)
+        several = len(entries) > 1
         if content is None:
-            several = len(entries) > 1
-            return [self._absent(_what(file, entry, several), entry["digest"], obstacle) for entry in entries]
+            return [self._absent(file, entry["digest"], obstacle, entry if several else None) for entry in entries]
         rest = [document for _text, document in split_documents(content) if document is not None]
         is_broken = _is_broken(content, file)
-        several = len(entries) > 1 or len(rest) > 1
         items = []
         for entry in entries:
             document = _take(rest, entry)
             found = _BROKEN if document is None and is_broken else _object_found(document)
             if found != entry["digest"]:
-                items.append(self._item(_what(file, entry, several), entry["digest"], found))
+                items.append(self._item(file, entry["digest"], found, entry if several else None))
         if posixpath.dirname(file) == self._folder:
             items += self._added_documents(file, rest, is_broken and not items)
         return items
@@ -95,7 +98,7 @@ class _Comparison:
         named = {locked_key(entry) for entry in entries if entry["file"] == file}
         titles = [_title(document) for document in rest if not (is_object(document) and key_of(document) in named)]
         titles += [_BROKEN] if is_broken else []
-        return [self._item(file, NOTHING, _named(titles), ADDED)] if titles else []
+        return [self._item(file, NOTHING, _named(titles), part=ADDED)] if titles else []
 
     def _compare_manifest(self, entry: Mapping[str, Any]) -> List[Item]:
         content, obstacle = self._read(entry["file"])
@@ -111,14 +114,17 @@ class _Comparison:
         except Refused as error:
             return None, error.message.rstrip(".")
 
-    def _absent(self, what: str, expected: str, obstacle: str) -> Item:
-        return self._item(what, expected, "a link" if obstacle else "the file is missing", "", obstacle)
+    def _absent(
+        self, file: str, expected: str, obstacle: str, entry: Optional[Mapping[str, Any]] = None
+    ) -> Item:
+        found = "a link" if obstacle else "the file is missing"
+        return self._item(file, expected, found, entry, obstacle=obstacle)
 
     def _added_file(self, path: str) -> Item:
         content = self._tree.files[path]
         titles = [_title(document) for _text, document in split_documents(content) if document is not None]
         titles += [_BROKEN] if _is_broken(content, path) else []
-        return self._item(path, NOTHING, _named(titles) if titles else "a file without objects", ADDED)
+        return self._item(path, NOTHING, _named(titles) if titles else "a file without objects", part=ADDED)
 
     def _added_files(self) -> List[str]:
         """YAML files in the delivery's folders that no lock of the tree names."""
@@ -164,10 +170,6 @@ def _is_broken(content: bytes, file: str) -> bool:
     except InvalidContent:
         return True
     return False
-
-
-def _what(file: str, entry: Mapping[str, Any], several: bool) -> str:
-    return f"{file} {title(*locked_key(entry)[1:])}" if several else file
 
 
 def _title(document: Any) -> str:

@@ -14,7 +14,7 @@ from ..drift.credentials import Places, credential_items
 from ..drift.items import CLUSTER, CREDENTIALS, GIT, REGISTRY, SUSPENDED, Item
 from ..drift.keepers import FluxPlace, Place
 from ..drift.registry import registry_items
-from ..drift.suspended import suspended_id, suspended_items
+from ..drift.suspended import own_part, suspended_id, suspended_items
 from ..drift.tree import lock_item, tree_items
 from ..gitops.git import GitClone
 from ..gitops.lock import LOCK_NAME, read_lock
@@ -114,7 +114,7 @@ class _Looks:
 
     def __init__(self, context: Context, tree: Tree, commit: str) -> None:
         params = context.params
-        self._tree, self._commit = tree, commit
+        self._tree, self._commit, self._root = tree, commit, tree_path(params["git_path"], "git_path")
         self._registries, self._cluster = context.connect(), open_cluster(context)
         self._flux = FluxPlace(params["flux_source"], params["flux_kustomization"], params["flux_namespace"])
         self._obstacle = "" if params["has_source"] else _NO_SOURCE
@@ -147,7 +147,8 @@ class _Looks:
         return map(_Finding, tree_items(delivery.lock, delivery.path, self._tree))
 
     def _suspended(self, delivery: _Delivery) -> Iterator[_Finding]:
-        return map(_Finding, suspended_items(delivery.lock, self._cluster, self._flux, self._tree))
+        tree = own_part(self._tree, self._root)
+        return map(_Finding, suspended_items(delivery.lock, self._cluster, self._flux, tree))
 
 
 def _places(lock: Mapping[str, Any]) -> Places:

@@ -196,8 +196,9 @@ class Reconciliation:
             status = progress(obj, request)
             if status.ready:
                 return obj
-            if lasting.see([status.reason] if status.failed else []) or self._deadline.over:
-                raise self._failure(obj, request, status)
+            lasts = lasting.see([status.reason] if status.failed else [])
+            if lasts or self._deadline.over:
+                raise self._failure(obj, request, status, timed_out=not lasts)
             self._deadline.sleep()
 
     def _keep(self, obj: Object) -> None:
@@ -205,16 +206,16 @@ class Reconciliation:
         if self._latest is not None and title_of(self._latest) == title_of(obj):
             self._latest = obj
 
-    def _failure(self, obj: Object, request: Request, status: Status) -> Failed:
+    def _failure(self, obj: Object, request: Request, status: Status, timed_out: bool) -> Failed:
         what = f"revision {request.revision}" if request.revision else "what its source has"
         end = "failed" if status.failed else "is not there in time"
         message = f"{title_of(obj)}: {what} {end}: {status.reason}: {status.message}"
-        return Failed(ClusterError(message, remedy_for(status)), self._state())
+        return Failed(ClusterError(message, remedy_for(status)), self._state(timed_out))
 
     def _pause(self, error: ClusterUnreachable) -> None:
         """An API server that answered before may come back in time; one that never did may just be starting."""
         if self._deadline.over or self._check_mode or not self._in_contact and self._contact.over:
-            raise Failed(error, self._state()) from None
+            raise Failed(error, self._state(self._deadline.over)) from None
         self._deadline.sleep()
 
     def _result(self, obj: Object, changed: bool) -> Dict[str, Any]:
@@ -223,9 +224,9 @@ class Reconciliation:
             changed=changed, revision=revision or None, conditions=conditions_of(obj), diff=self._diff(revision)
         )
 
-    def _state(self) -> Dict[str, Any]:
+    def _state(self, timed_out: bool) -> Dict[str, Any]:
         obj = self._latest or {}
-        return dict(revision=applied_revision(obj) or None, conditions=conditions_of(obj))
+        return dict(revision=applied_revision(obj) or None, conditions=conditions_of(obj), timed_out=timed_out)
 
     def _diff(self, after: str) -> Dict[str, Any]:
         return dict(before=dict(revision=self._before or None), after=dict(revision=after or None))

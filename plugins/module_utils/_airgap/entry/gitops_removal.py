@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -58,7 +59,9 @@ def _described(
 ) -> Dict[str, Any]:
     others = getattr(plan or published.plan, "others", {})
     lock = plan.locks[removal.folder] if plan else former.get(removal.folder)
-    return dict(name=removal.name, lock=lock, sharing=sharing_of(lock, others) if lock else None)
+    # What is in another folder is another cluster's.
+    near = {folder: other for folder, other in others.items() if posixpath.dirname(folder) == removal.git_path}
+    return dict(name=removal.name, lock=lock, sharing=sharing_of(lock, near) if lock else None)
 
 
 def _message(removals: Sequence[Removal]) -> str:

@@ -25,7 +25,7 @@ from ..cluster.objects import ClusterError, ClusterUnreachable, Kind, Object, ti
 from ..model.errors import InvalidInput, Refused
 from .cluster import CONTACT_SECONDS, Conflict, Deadline, LiveCluster, NamespaceMissing, open_cluster
 from .module import Context, Failed
-from .processes import ansible_run, host_name, is_gone
+from .processes import ansible_run, host_name, is_alive, is_gone
 
 NAMESPACE = Kind("v1", "Namespace")
 # Every conflict means that somebody else has written; more of them than this are no coincidence.
@@ -83,9 +83,9 @@ class _Run:
         """Take or renew the Lease. Whoever writes first has it: the others read again and decide anew."""
         for _attempt in range(ATTEMPTS):
             found = self._read()
-            decision = decide(found, self._claim(), is_gone)
+            decision = decide(found, self._claim(), is_gone, is_alive)
             if decision.outcome == HELD:
-                raise self._held(hold_of(found))
+                raise self._held(hold_of(found), decision.reason)
             try:
                 self._write(found, decision)
             except Conflict:
@@ -153,8 +153,9 @@ class _Run:
         )
         return self._result(Hold(), message)
 
-    def _held(self, hold: Hold) -> Failed:
-        message = f"{held_message(hold, self._namespace, self._name)} Nobody else may work on this estate meanwhile."
+    def _held(self, hold: Hold, reason: str) -> Failed:
+        message = held_message(hold, self._namespace, self._name) + (f" It is not free: {reason}." if reason else "")
+        message += " Nobody else may work on this estate meanwhile."
         command = removal_command(self._namespace, self._name)
         hint = f"Wait until it has ended. If it is known to be dead, remove its Lease: {command}"
         return Failed(Refused(message, hint), self._result(hold, message))

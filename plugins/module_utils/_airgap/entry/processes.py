@@ -1,7 +1,7 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The processes of this host, as /proc tells of them: which run of Ansible this is, and whether another one is gone.
+"""The processes of this host, as /proc tells of them: which run of Ansible this is, and whether another one lives.
 
 A module is a child of a worker of ansible-playbook (through a shell, perhaps sudo), and the worker is a fork of
 ansible-playbook itself. So the run is found by going up from parent to parent: to the first process whose command is
@@ -55,7 +55,17 @@ def is_gone(process: Process) -> bool:
     except OSError:
         pass  # It is there and belongs to somebody else; /proc may hide it then.
     stat = _stat(process.pid)
-    return stat is not None and (stat.started != process.started or stat.state in _ENDED)
+    return stat is not None and not _is_running(stat, process)
+
+
+def is_alive(process: Process) -> bool:
+    """Whether a process is known to run. Of another host, boot or PID namespace nothing is known."""
+    stat = _stat(process.pid) if (process.host, process.boot, process.space) == _place() else None
+    return stat is not None and _is_running(stat, process)
+
+
+def _is_running(stat: _Stat, process: Process) -> bool:
+    return stat.started == process.started and stat.state not in _ENDED
 
 
 def _topmost_ansible(pid: int) -> Optional[Tuple[int, int]]:

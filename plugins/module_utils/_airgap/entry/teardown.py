@@ -10,10 +10,12 @@ from typing import Any, Dict, List, Optional, Sequence
 from ..cluster.objects import (
     GIT_REPOSITORY,
     KUSTOMIZATION,
+    NAMESPACE,
     SECRET,
     SERVICE_ACCOUNT,
     Kind,
     Object,
+    kind_of,
     mapping,
     namespace_of,
     sequence,
@@ -33,7 +35,6 @@ from .cluster import LiveCluster, open_cluster
 from .module import Context, Failed
 from .sweep import OCM_NAMESPACE, Prune, Sweep
 
-NAMESPACE = Kind("v1", "Namespace")
 _NEVER = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -94,7 +95,9 @@ class _Run:
             self._prune()
             self._sweep.until_gone(lambda: self._note(survey.look()))
         for obj in survey.kept.values():
-            self._kept[title_of(obj)] = ["an annotation or label of it says that it stays"]
+            self._kept[title_of(obj)] = [_reason(obj)]
+        for obj in survey.pruned.values():
+            self._context.warn(f"{title_of(obj)}: Flux removes it and everything in it, as no annotation keeps it.")
         for kind in sorted(survey.unreadable, key=str):
             self._context.warn(f"Objects of the kind {kind} may not be listed: none of them was looked for.")
 
@@ -123,7 +126,7 @@ class _Run:
         """Remove what deliveries share, where that was asked for and nothing else uses it."""
         going = self._going()
         if "platform" in self._scope:
-            self._platform_users = platform_users(self._cluster, going, self._reader())
+            self._platform_users = platform_users(self._cluster, going, self._reader(), self._source())
         if self._platform_goes:
             self._remove_reader()
             going = Going(self._going().keys, platform=True)
@@ -154,23 +157,23 @@ class _Run:
 
     def _reader(self) -> Optional[Object]:
         """The Kustomization that applies the Git tree, when the role gitops has made it."""
-        own = self._own(KUSTOMIZATION, self._context.params["flux_kustomization"])
-        return own[0] if own else None
+        return self._own(KUSTOMIZATION, self._context.params["flux_kustomization"])
 
-    def _own(self, kind: Kind, name: str) -> List[Object]:
-        """The object of Flux of that name, when the role gitops has made it."""
+    def _source(self) -> Optional[Object]:
+        """The GitRepository of that tree, when the role gitops has made it."""
+        return self._own(GIT_REPOSITORY, self._context.params["flux_source"])
+
+    def _own(self, kind: Kind, name: str) -> Optional[Object]:
         obj = self._cluster.get(kind, self._flux_namespace, name) if name else None
         managers = [text(entry, "manager") for entry in sequence(obj, "metadata", "managedFields")]
-        return [obj] if obj is not None and FIELD_MANAGER in managers else []
+        return obj if FIELD_MANAGER in managers else None
 
     def _remove_reader(self) -> None:
         """Remove that by which Flux reads the Git tree."""
-        name = self._context.params["flux_source"]
-        sources = self._own(GIT_REPOSITORY, name)
-        logins = [f"{name}-git" for source in sources if text(source, "spec", "secretRef", "name") == f"{name}-git"]
-        secrets = [self._cluster.get(SECRET, self._flux_namespace, login) for login in logins]
-        reader = self._own(KUSTOMIZATION, self._context.params["flux_kustomization"])
-        self._remove([Found(0, obj) for obj in reader + sources + secrets if obj is not None])
+        source, login = self._source(), f"{self._context.params['flux_source']}-git"
+        has_login = text(source, "spec", "secretRef", "name") == login
+        secret = self._cluster.get(SECRET, self._flux_namespace, login) if has_login else None
+        self._remove([Found(0, obj) for obj in (self._reader(), source, secret) if obj is not None])
 
     def _is_unused(self, place: SecretPlace, going: Going) -> bool:
         users = secret_users(self._cluster, place, going)
@@ -224,6 +227,7 @@ class _Run:
                 if users:
                     self._kept[title_of(namespace)] = users
                 else:
+                    self._kept.pop(title_of(namespace), None)
                     unused.append(Found(0, namespace))
         self._remove(unused)
 
@@ -238,3 +242,10 @@ class _Run:
         """Other deliveries in Git that have the namespace as their target."""
         records = [record for record in self._records if record.target_namespace == namespace]
         return sorted({folder for record in records for folder in record.sharers.get("") or ()})
+
+
+def _reason(obj: Object) -> str:
+    """Why an object of a delivery stays."""
+    if kind_of(obj) == NAMESPACE:
+        return "others may have something in it"
+    return "an annotation or label of it says that it stays"

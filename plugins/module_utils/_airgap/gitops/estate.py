@@ -17,6 +17,8 @@ COMPONENT_KEYS = (
     "component", "version", "constraint", "name", "manifests", "config", "values", "rules", "target_namespace", "follow",
     "replaces",
 )
+# Options that hold for a commit as a whole.
+_OF_A_COMMIT = ("foreign_images", "git_adopt")
 
 
 def read_components(components: Any, defaults: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -82,19 +84,21 @@ def with_references(
 def transfers_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """What is moved, once for each source and selection with all targets.
 
-    {leader, hosts, source, component, version, targets} of each; hosts: all that want it, the leader first.
-    clusters: {host, source, target, components} in the order of the play; the first that wants something leads.
+    {leader, hosts, source, component, version, overwrite, targets} of each; hosts: all that want it, the leader first.
+    clusters: {host, source, target, overwrite, components} in the order of the play; the first that wants something leads.
     """
     found: Dict[Any, Dict[str, Any]] = {}
     for cluster in clusters:
+        overwrite = bool(cluster.get("overwrite"))
         for component in cluster["components"]:
-            key = (cluster["source"], component["component"], component["version"])
+            key = (cluster["source"], component["component"], component["version"], overwrite)
             entry = dict(
                 leader=cluster["host"],
                 hosts=[],
                 source=cluster["source"],
                 component=component["component"],
                 version=component["version"],
+                overwrite=overwrite,
                 targets=[],
             )
             move = found.setdefault(key, entry)
@@ -139,10 +143,12 @@ def _place_of(entry: Mapping[str, Any]) -> str:
 def commits_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """What is committed, once for each repository and branch: {leader, hosts, url, components}.
 
-    clusters: {host, git_url, git_branch, git_push_branch, components}; components that several clusters read from one
-    folder are listed once. Raises InvalidInput when clusters want one folder differently.
+    clusters: {host, git_url, git_branch, git_push_branch, foreign_images, git_adopt, components}; components that
+    several clusters read from one folder are listed once. Raises InvalidInput when clusters want one folder, or one
+    commit, differently.
     """
     found: Dict[Any, Dict[str, Any]] = {}
+    leaders: Dict[Any, Mapping[str, Any]] = {}
     for cluster in clusters:
         if not cluster.get("git_url"):
             continue
@@ -150,9 +156,19 @@ def commits_of(clusters: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
         key = (url, cluster["git_branch"], cluster.get("git_push_branch") or cluster["git_branch"])
         group = found.setdefault(key, dict(leader=cluster["host"], hosts=[], url=url, components=[]))
         group["hosts"].append(cluster["host"])
+        _require_same(leaders.setdefault(key, cluster), cluster)
         for component in cluster["components"]:
             _add(group["components"], component, cluster["host"])
     return list(found.values())
+
+
+def _require_same(leader: Mapping[str, Any], cluster: Mapping[str, Any]) -> None:
+    for option in _OF_A_COMMIT:
+        if leader.get(option) != cluster.get(option):
+            raise InvalidInput(
+                f"{leader['host']} and {cluster['host']} are served by one commit, but differ in ocm_airgap_{option}.",
+                "Give all clusters of a branch the same value, or run the playbook for each (--limit).",
+            )
 
 
 def _add(components: List[Mapping[str, Any]], component: Mapping[str, Any], host: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..model.errors import InvalidInput
 from ..model.reference import ImageReference
 from .settings import Delivery
-from .workloads import pull_secret_patches, service_accounts
+from .workloads import namespace_patch, pull_secret_patches, service_accounts
 
 OCM = "delivery.ocm.software/v1alpha1"
 KUSTOMIZE = "kustomize.toolkit.fluxcd.io/v1"
@@ -175,18 +175,17 @@ def _deployer(delivery: Delivery, content: Content, source: Mapping[str, str]) -
 
 
 def _kustomization_spec(delivery: Delivery, path: str) -> Dict[str, Any]:
-    spec: Dict[str, Any] = {
+    patches = pull_secret_patches(delivery.pull_secret) if delivery.pull_secret_by == "patch" else []
+    return {
         "interval": delivery.interval,
         "path": path,
+        "patches": [*patches, namespace_patch()],
         "prune": True,
         "retryInterval": delivery.interval,
         "targetNamespace": delivery.target_namespace,
         "timeout": delivery.timeout,
         "wait": True,
     }
-    if delivery.pull_secret_by == "patch":
-        spec["patches"] = pull_secret_patches(delivery.pull_secret)
-    return spec
 
 
 def _kustomize_images(replaced: Mapping[str, str]) -> List[Dict[str, str]]:

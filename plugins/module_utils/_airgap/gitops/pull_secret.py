@@ -176,8 +176,16 @@ class SecretPlan:
     removed: Sequence[str] = ()
 
 
-def plan_secret(name: str, namespace: str, accounts: Sequence[PullAccount], present: Optional[Mapping[str, Any]]) -> SecretPlan:
+def plan_secret(
+    name: str,
+    namespace: str,
+    accounts: Sequence[PullAccount],
+    present: Optional[Mapping[str, Any]],
+    keep_former: bool = False,
+) -> SecretPlan:
     """What the Secret has to be. present: the Secret that is there.
+
+    keep_former: what was written here earlier stays, and stays recorded, as long as something may still pull with it.
 
     Raises Refused for a Secret of another type, InvalidContent for one that cannot be read.
     """
@@ -185,13 +193,14 @@ def plan_secret(name: str, namespace: str, accounts: Sequence[PullAccount], pres
     wanted = docker_config(accounts)
     content = _content(present, where)
     auths = dict(content.get("auths") or {})
-    former = _recorded(present)
-    removed = [host for host in former if host in auths and host not in wanted]
+    recorded = _recorded(present)
+    former = [host for host in recorded if host in auths and host not in wanted]
+    removed = [] if keep_former else former
     kept = {host: entry for host, entry in auths.items() if host not in removed}
     changed = removed or any(not _equal(kept.get(host), entry) for host, entry in wanted.items())
     merged = dict(kept, **{host: entry for host, entry in wanted.items() if not _equal(kept.get(host), entry)})
-    record = sorted(wanted)
-    action = "created" if present is None else "updated" if changed or former != record else "unchanged"
+    record = sorted({*wanted, *former} - {*removed})
+    action = "created" if present is None else "updated" if changed or recorded != record else "unchanged"
     definition = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -37,6 +37,13 @@ def pull_secret_patches(secret: str) -> List[Dict[str, Any]]:
     return [{"patch": _patch(kind, secret), "target": _target(kind)} for kind in POD_SPECS]
 
 
+def namespace_patch() -> Dict[str, Any]:
+    """A Kustomize patch by which Flux never removes a Namespace: others may have something in it."""
+    metadata = {"name": "any", "annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}
+    patch = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    return {"patch": json.dumps(patch), "target": {"version": "v1", "kind": "Namespace"}}
+
+
 def _target(kind: str) -> Dict[str, str]:
     group, _slash, version = POD_SPECS[kind][0].rpartition("/")
     return dict({"group": group} if group else {}, version=version, kind=kind)

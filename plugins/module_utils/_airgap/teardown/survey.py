@@ -11,6 +11,7 @@ from typing import Dict, Iterable, List, Sequence, Set, Tuple
 from ..cluster.objects import (
     HELM_RELEASE,
     KUSTOMIZATION,
+    NAMESPACE,
     SECRET,
     Cluster,
     ClusterError,
@@ -25,14 +26,14 @@ from ..cluster.objects import (
     title_of,
 )
 from ..model.labels import DELIVERY, FIELD_MANAGER
-from .record import WORKLOAD, Place, Record, stage_of
+from .record import Place, Record, stage_of
 
 Key = Tuple[Kind, str, str]
 # Under which name each of them applies objects.
 _MANAGERS = {KUSTOMIZATION: "kustomize-controller", HELM_RELEASE: "helm-controller"}
 _KEPT = ((f"{KUSTOMIZATION.group}/prune", "disabled"), ("helm.sh/resource-policy", "keep"))
 # They come and go with others, or are never delivered.
-_PASSED_OVER = frozenset(("Endpoints", "EndpointSlice", "Event", "Namespace", "Node", "Snapshot"))
+_PASSED_OVER = frozenset(("Endpoints", "EndpointSlice", "Event", "Node", "Snapshot"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Survey:
     """Looks for what is left of deliveries, again and again. Its methods raise ClusterError.
 
     The first look goes through all kinds that the API server has; later ones go where something was. kept: what stays
-    because its annotations say so. unreadable: kinds that this account may not list.
+    because its annotations say so, and Namespaces, in which others may have something. pruned: the Namespaces that Flux
+    removes all the same. unreadable: kinds that this account may not list.
     """
 
     def __init__(self, cluster: Cluster, kinds: Iterable[Kind], records: Sequence[Record]) -> None:
@@ -83,6 +85,7 @@ class Survey:
         self._kinds = [kind for kind in kinds if kind.kind not in _PASSED_OVER]
         self._appliers: Dict[int, Set[Key]] = {}
         self.kept: Dict[Key, Object] = {}
+        self.pruned: Dict[Key, Object] = {}
         self.unreadable: Set[Kind] = set()
 
     def look(self) -> List[Found]:
@@ -92,15 +95,15 @@ class Survey:
             written = [item for place in record.places for item in objects_at(self._cluster, place)]
             marked = self._labelled(_marks_of(record))
             appliers = self._appliers_of(number, written + marked)
-            applied = self._labelled(_marks_by(appliers))
-            for obj in written + marked:
+            applied = self._applied_by(appliers)
+            for obj in written + marked + applied:
                 found.setdefault(key_of(obj), Found(stage_of(kind_of(obj)), obj))
-            for obj in applied:
-                found.setdefault(key_of(obj), Found(WORKLOAD, obj))
+            self.pruned.update({key_of(obj): obj for obj in applied if kind_of(obj) == NAMESPACE and not is_kept(obj)})
         hits = {item.key[0] for item in found.values()}
         self._kinds = [kind for kind in self._kinds if kind in hits]
-        self.kept.update({key: item.content for key, item in found.items() if _is_kept(item.content)})
-        left = [item for key, item in found.items() if key not in self.kept]
+        staying = {key: item.content for key, item in found.items() if _stays(item.content)}
+        self.kept.update({key: obj for key, obj in staying.items() if key not in self.pruned})
+        left = [item for key, item in found.items() if key not in staying and key not in self.kept]
         return sorted(left, key=lambda item: item.stage)
 
     def _appliers_of(self, number: int, own: Sequence[Object]) -> Set[Key]:
@@ -110,8 +113,19 @@ class Survey:
             places = [place.key for place in self._records[number].places if place.kind in _MANAGERS]
             # One that is there and not the delivery's own is somebody else's.
             known = self._appliers[number] = {key for key in places if self._cluster.get(*key) is None}
-        known.update(key_of(obj) for obj in own if kind_of(obj) in _MANAGERS and not _is_kept(obj))
+        known.update(key_of(obj) for obj in own if kind_of(obj) in _MANAGERS and not is_kept(obj))
         return known
+
+    def _applied_by(self, appliers: Set[Key]) -> List[Object]:
+        """What the appliers have applied. Those among that count as well, and are added to them."""
+        found: List[Object] = []
+        asked: Set[Key] = set()
+        while appliers - asked:
+            applied = self._labelled(_marks_by(appliers - asked))
+            asked.update(appliers)
+            appliers.update(key_of(obj) for obj in applied if _removes_all(obj))
+            found += applied
+        return found
 
     def _labelled(self, marks: Sequence[_Labels]) -> List[Object]:
         found = []
@@ -163,7 +177,18 @@ def _has_owner(obj: Object, owners: Sequence[Tuple[str, str]]) -> bool:
     return any((text(entry, "kind"), text(entry, "name")) in owners for entry in entries)
 
 
-def _is_kept(obj: Object) -> bool:
+def _removes_all(obj: Object) -> bool:
+    """Whether the object applies others, and they go with it."""
+    spec = mapping(obj, "spec")
+    leaves = spec.get("prune") is False or spec.get("deletionPolicy") == "Orphan"
+    return kind_of(obj) in _MANAGERS and not leaves and not is_kept(obj)
+
+
+def _stays(obj: Object) -> bool:
+    return kind_of(obj) == NAMESPACE or is_kept(obj)
+
+
+def is_kept(obj: Object) -> bool:
     """Whether somebody has said that the object stays when what applied it goes."""
     metadata = mapping(obj, "metadata")
     return any(text(metadata, part, key) == value for key, value in _KEPT for part in ("annotations", "labels"))

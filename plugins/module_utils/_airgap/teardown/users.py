@@ -39,6 +39,8 @@ from .survey import Key, is_going, key_of
 # What Kubernetes puts into every namespace, and what tells of what was there.
 _ALWAYS_THERE = frozenset((("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")))
 _TRACES = frozenset(("Endpoints", "EndpointSlice", "Event", "Lease", "PodMetrics"))
+# Those that are not made by others. What fetches from them may be in another place, or begin to later.
+_SOURCES = tuple(kind for kind in SOURCE_KINDS if kind.kind not in ("ExternalArtifact", "HelmChart"))
 _TOKEN = "kubernetes.io/service-account-token"
 
 
@@ -78,7 +80,7 @@ def secret_places(records: Sequence[Record]) -> List[SecretPlace]:
 def secret_users(cluster: Cluster, place: SecretPlace, going: Going) -> List[str]:
     """What still needs a pull secret, as titles: workloads, ServiceAccounts, sources of Flux, ComponentVersions."""
     pods = {kind: cluster.list(kind, place.namespace) for kind in WORKLOAD_KINDS}
-    users = {title_of(obj) for obj in _workload_users(pods, place.name) if not going.has(obj)}
+    users = {title_of(obj) for obj in _workload_users(pods, place) if not going.has(obj)}
     for kind in (SERVICE_ACCOUNT, COMPONENT_VERSION, *SOURCE_KINDS):
         found = cluster.list(kind, place.namespace)
         users.update(title_of(obj) for obj in found if _names(obj, place) and not going.has(obj))
@@ -88,22 +90,29 @@ def secret_users(cluster: Cluster, place: SecretPlace, going: Going) -> List[str
 def _names(obj: Object, place: SecretPlace) -> bool:
     if kind_of(obj) == SERVICE_ACCOUNT:
         return place.name in pull_secrets_of(obj) and name_of(obj) not in place.accounts
-    if kind_of(obj) == COMPONENT_VERSION and text(obj, "spec", "serviceAccountName") in place.accounts:
+    if text(obj, "spec", "serviceAccountName") in place.accounts:
         return True
     references = [mapping(obj, "spec", "secretRef"), mapping(obj, "spec", "repository", "secretRef")]
     return place.name in [text(reference, "name") for reference in references]
 
 
-def _workload_users(workloads: Mapping[Kind, Sequence[Object]], secret: str) -> List[Object]:
-    """The workloads that name a pull secret. A pod counts as what has made it; when that has gone, so has the pod."""
+def _workload_users(workloads: Mapping[Kind, Sequence[Object]], place: SecretPlace) -> List[Object]:
+    """The workloads that need a pull secret. A pod counts as what has made it; when that has gone, so has the pod."""
     by_uid = {text(obj, "metadata", "uid"): obj for found in workloads.values() for obj in found}
     users = []
     for found in workloads.values():
         for obj in found:
-            top = _top(obj, by_uid) if secret in pull_secrets_of(pod_spec(obj)) else None
+            top = _top(obj, by_uid) if _pulls_with(obj, place) else None
             if top is not None:
                 users.append(top)
     return users
+
+
+def _pulls_with(workload: Object, place: SecretPlace) -> bool:
+    """Its pods get the Secret from their ServiceAccount when they are made, and there may be none now."""
+    spec = pod_spec(workload)
+    account = text(spec, "serviceAccountName") or "default"
+    return place.name in pull_secrets_of(spec) or account in place.accounts
 
 
 def _top(obj: Object, by_uid: Mapping[str, Object]) -> Optional[Object]:
@@ -140,12 +149,20 @@ def _lives(obj: Object, secrets: Sequence[str], going: Going) -> bool:
     return not going.has(obj)
 
 
-def platform_users(cluster: Cluster, going: Going, reader: Optional[Object]) -> List[str]:
-    """What Flux and ocm-controller would be missed by, as titles. reader: the Kustomization that applies the Git tree.
+def platform_users(
+    cluster: Cluster, going: Going, reader: Optional[Object], source: Optional[Object] = None
+) -> List[str]:
+    """What Flux and ocm-controller would be missed by, as titles.
 
-    It needs them as long as it applies anything that does not go.
+    reader: the Kustomization that applies the Git tree. It needs them as long as it applies anything that does not go.
+    source: the GitRepository of that tree, which goes with the reader.
     """
     users = []
+    for kind in _SOURCES:
+        for obj in cluster.list(kind, ""):
+            is_own = source is not None and key_of(obj) == key_of(source)
+            if not (is_own or going.has(obj) or sequence(obj, "metadata", "ownerReferences")):
+                users.append(title_of(obj))
     for kind in (COMPONENT_VERSION, FLUX_DEPLOYER, KUSTOMIZATION, HELM_RELEASE):
         for obj in cluster.list(kind, ""):
             is_reader = reader is not None and key_of(obj) == key_of(reader)

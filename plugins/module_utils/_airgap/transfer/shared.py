@@ -134,7 +134,7 @@ class _Reading:
         while True:
             with self._news:
                 self._news.wait_for(lambda: self.done or self._written > position)
-                end, error = self._written, self._error
+                end, done, error = self._written, self.done, self._error
             while position < end:
                 block = os.pread(self._file.fileno(), min(BLOCK, end - position), position)
                 position += len(block)
@@ -144,7 +144,7 @@ class _Reading:
                 return
             if error is not None:
                 raise error
-            if self.done and position == self._written:
+            if done:
                 return
 
     def close(self) -> None:
@@ -158,14 +158,13 @@ class _Reading:
             with self._source() as blocks:
                 for block in blocks:
                     if self.done:
-                        return
+                        break
                     self._keep(block)
                     self._tell(len(block))
         except Exception as error:  # raised again by whoever follows
-            self._error = error
-        finally:
-            self.done = True
-            self._tell(0)
+            self._end(error)
+        else:
+            self._end()
 
     def _keep(self, block: bytes) -> None:
         try:
@@ -184,6 +183,11 @@ class _Reading:
     def _tell(self, more: int) -> None:
         with self._news:
             self._written += more
+            self._news.notify_all()
+
+    def _end(self, error: Optional[Exception] = None) -> None:
+        with self._news:
+            self._error, self.done = error, True
             self._news.notify_all()
 
 

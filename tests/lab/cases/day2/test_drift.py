@@ -26,6 +26,8 @@ from ..estate import Account, Cluster, Lab, pull_secret, until
 from ..registry_files import forget_image, forget_layer, incomplete, manifest, move_tag, stands_for, tags
 from ..site import PODINFO, Site
 
+pytestmark = pytest.mark.alone
+
 ALL = ["registry", "credentials", "cluster", "git", "suspended"]
 OTHER = "a-password-of-somebody-else"
 # As `flux suspend` writes. What kubectl's own manager has written, kustomize-controller takes away.

@@ -22,6 +22,8 @@ from ..estate import Cluster, Lab, until
 from ..registry_files import incomplete, tags
 from ..site import Site
 
+pytestmark = pytest.mark.alone
+
 KILLS = int(os.environ.get("LAB_KILLS", "5"))
 SEED = int(os.environ.get("LAB_SEED") or random.randrange(10**9))
 VERSIONS = ("6.3.5", "6.4.0")

@@ -17,6 +17,8 @@ from ..conftest import deliveries
 from ..estate import Cluster, Lab, until
 from ..site import Site
 
+pytestmark = pytest.mark.alone
+
 ONE, TWO = "example.org/one", "example.org/two"
 # It is on the node, whose sandboxes are made of it.
 IMAGE = "lab.test/pause:1"

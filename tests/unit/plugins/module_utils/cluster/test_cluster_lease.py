@@ -39,6 +39,14 @@ def ended(process):
     return process == OTHER
 
 
+def unknown(process):
+    return False
+
+
+def runs(process):
+    return process == OTHER
+
+
 def claim(holder="me", duration=3600, now=NOON):
     return Claim("ocm-system", "ocm-airgap", holder, duration, now)
 
@@ -100,14 +108,14 @@ def test_another_text_names_no_process(text):
 def test_the_time_of_a_holder():
     hold = hold_of(held(age=60, duration=60))
     assert hold.expires == NOON
-    assert "was over at 2026-01-01T12:00:00Z" in death_of(hold, NOON, lives)
-    assert not death_of(hold, NOON - timedelta(microseconds=1), lives)
+    assert "was over at 2026-01-01T12:00:00Z" in death_of(hold, NOON, lives, unknown)
+    assert not death_of(hold, NOON - timedelta(microseconds=1), lives, unknown)
 
 
 def test_a_process_that_has_ended_is_dead_before_its_time():
-    assert "process 4242 of the host build7 has ended" in death_of(hold_of(held(str(OTHER))), NOON, ended)
-    assert not death_of(hold_of(held(str(OTHER))), NOON, lives)
-    assert not death_of(hold_of(held("build7")), NOON, ended)
+    assert "process 4242 of the host build7 has ended" in death_of(hold_of(held(str(OTHER))), NOON, ended, unknown)
+    assert not death_of(hold_of(held(str(OTHER))), NOON, lives, unknown)
+    assert not death_of(hold_of(held("build7")), NOON, ended, unknown)
 
 
 def test_a_time_that_is_not_told():
@@ -115,18 +123,18 @@ def test_a_time_that_is_not_told():
     for missing in ("leaseDurationSeconds", "renewTime"):
         found = held(age=7200)
         del found["spec"][missing]
-        still = death_of(hold_of(found), NOON, lives)
+        still = death_of(hold_of(found), NOON, lives, unknown)
         # Since when somebody has it stands in for when it was renewed.
         assert bool(still) == (missing == "renewTime")
     del found["spec"]["acquireTime"]
-    assert hold_of(found).expires is None and not death_of(hold_of(found), NOON, lives)
+    assert hold_of(found).expires is None and not death_of(hold_of(found), NOON, lives, unknown)
 
 
 # Decisions
 
 
 def test_a_lease_that_is_not_there_is_taken():
-    decision = decide(None, claim(), lives)
+    decision = decide(None, claim(), lives, unknown)
     assert (decision.outcome, decision.reason) == (TAKEN, "")
     assert decision.definition == dict(
         apiVersion=LEASE_API,
@@ -144,7 +152,7 @@ def test_a_lease_that_is_not_there_is_taken():
 
 def test_ones_own_is_renewed():
     found = held("me", acquired="2026-01-01T10:00:00.000000Z")
-    decision = decide(found, claim(duration=60), lives)
+    decision = decide(found, claim(duration=60), lives, unknown)
     assert decision.outcome == RENEWED
     assert decision.definition["metadata"] == found["metadata"]
     assert decision.definition["spec"] == dict(
@@ -157,13 +165,13 @@ def test_ones_own_is_renewed():
 
 
 def test_ones_own_is_renewed_also_when_its_time_was_over():
-    assert decide(held("me", age=7200), claim(), lives).outcome == RENEWED
+    assert decide(held("me", age=7200), claim(), lives, unknown).outcome == RENEWED
 
 
 def test_a_dead_holder_is_followed():
     found = held(str(OTHER))
     found["metadata"].update(labels=dict(team="a"), managedFields=[dict(manager="kubectl")])
-    decision = decide(found, claim(), ended)
+    decision = decide(found, claim(), ended, unknown)
     assert (decision.outcome, decision.reason) == (TAKEN, "process 4242 of the host build7 has ended")
     spec = decision.definition["spec"]
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("me", 4)
@@ -174,16 +182,26 @@ def test_a_dead_holder_is_followed():
 
 def test_a_lease_without_a_holder_is_free():
     found = held("")
-    assert decide(found, claim(), lives).outcome == TAKEN
+    assert decide(found, claim(), lives, unknown).outcome == TAKEN
     del found["spec"]
-    taken = decide(found, claim(), lives)
+    taken = decide(found, claim(), lives, unknown)
     assert (taken.outcome, taken.definition["spec"]["leaseTransitions"]) == (TAKEN, 1)
 
 
 @pytest.mark.parametrize("holder", [str(OTHER), "build7"])
 def test_somebody_living_keeps_it(holder):
-    decision = decide(held(holder), claim(), lives)
+    decision = decide(held(holder), claim(), lives, unknown)
     assert (decision.outcome, decision.definition) == (HELD, None)
+
+
+def test_a_process_that_still_runs_keeps_it_when_its_time_is_over():
+    found = held(str(OTHER), age=7200)
+    decision = decide(found, claim(), lives, runs)
+    assert (decision.outcome, decision.definition) == (HELD, None)
+    assert decision.reason == "its time is over, and the process still runs"
+    assert decide(found, claim(), lives, unknown).outcome == TAKEN
+    assert decide(held("build7", age=7200), claim(), lives, runs).outcome == TAKEN
+    assert decide(held(str(OTHER)), claim(), lives, runs).reason == ""
 
 
 def test_what_is_said_of_a_lease_that_is_held():

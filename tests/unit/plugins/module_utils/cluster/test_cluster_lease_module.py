@@ -442,6 +442,8 @@ def test_the_tasks_of_a_run_are_one_holder_and_a_killed_run_is_followed(api, tmp
         refused = second.task()
         assert refused["failed"] and f"process {first.process.pid} of the host" in refused["msg"]
         assert COMMAND in refused["msg"]
+        api.cluster.objects[0]["spec"]["renewTime"] = ago(7200)
+        assert "It is not free: its time is over, and the process still runs." in second.task()["msg"]
         assert second.task(state="absent")["changed"] is False
         first.process.kill()
         first.process.wait()

@@ -308,6 +308,7 @@ def test_when_the_time_is_over_the_error_has_what_there_is():
             reconcile(api, wait_timeout=1)
         assert failed.value.result["revision"] == OLD
         assert failed.value.result["conditions"][0]["reason"] == "ReconciliationSucceeded"
+        assert failed.value.result["timed_out"] is True
 
 
 def test_a_revision_that_cannot_be_applied_ends_the_waiting():
@@ -317,6 +318,7 @@ def test_a_revision_that_cannot_be_applied_ends_the_waiting():
             reconcile(api, wait_timeout=60)
         assert "manifests" in failed.value.hint
         assert failed.value.result["conditions"] == [wrong]
+        assert failed.value.result["timed_out"] is False
 
 
 def test_an_api_server_that_restarts_is_waited_for():

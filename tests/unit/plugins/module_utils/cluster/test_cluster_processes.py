@@ -129,22 +129,24 @@ def test_only_processes_of_this_place_are_judged(proc):
     fill(proc, [(os.getpid(), PLAYBOOK)])
     run = processes.ansible_run()
     gone = replace(run, pid=_free_pid())
-    assert not processes.is_gone(run)
-    assert processes.is_gone(gone)
+    assert not processes.is_gone(run) and processes.is_alive(run)
+    assert processes.is_gone(gone) and not processes.is_alive(gone)
     for other in (dict(host="build8"), dict(boot="other"), dict(space="4026532000")):
         assert not processes.is_gone(replace(gone, **other))
+        assert not processes.is_alive(replace(run, **other))
 
 
 def test_a_process_id_that_came_again(proc):
     fill(proc, [(os.getpid(), PLAYBOOK)])
-    assert processes.is_gone(replace(processes.ansible_run(), started=5))
+    other = replace(processes.ansible_run(), started=5)
+    assert processes.is_gone(other) and not processes.is_alive(other)
 
 
 def test_a_process_that_proc_hides_may_live(proc):
     fill(proc, [(os.getpid(), PLAYBOOK)])
     run = processes.ansible_run()
     (proc / str(os.getpid()) / "stat").unlink()
-    assert not processes.is_gone(run)
+    assert not processes.is_gone(run) and not processes.is_alive(run)
 
 
 def test_a_process_that_was_killed(tmp_path):
@@ -165,10 +167,10 @@ def test_a_process_that_was_killed(tmp_path):
         run = tasks[0]
         assert run is not None and tasks == [run, run]
         assert run.pid == playbook.pid
-        assert not processes.is_gone(run)
+        assert not processes.is_gone(run) and processes.is_alive(run)
         playbook.kill()
         # It has ended, and nobody has asked for that yet: it is a zombie.
         os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)
         assert Path(f"/proc/{run.pid}/stat").exists()
-        assert processes.is_gone(run)
+        assert processes.is_gone(run) and not processes.is_alive(run)
     assert processes.is_gone(run)

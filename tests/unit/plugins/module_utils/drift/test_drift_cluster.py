@@ -312,6 +312,7 @@ def test_an_item_says_all_that_a_report_needs():
         found="spec.interval: 9m0s, wanted 1m0s",
         name="podinfo",
         obstacle="",
+        file="",
         repairable=True,
     )
     assert kept.about == place(RESOURCE, "podinfo-deployment")
@@ -387,6 +388,34 @@ def test_an_edit_in_git_is_not_told_again_of_what_comes_from_it():
             pods["containers"][0]["image"] = FOREIGN
         applied(site, *[f"main@sha1:{OLDER_COMMIT}"] * 2)
         assert site.found(commit=COMMIT) == {}
+
+
+def test_a_delivered_workload_is_missed_also_when_something_else_was_edited_in_git():
+    site = controller()
+    site.rewrite("Resource", "podinfo-deployment", lambda obj: obj["spec"].update(interval="7m0s"))
+    site.find("Resource")["spec"]["interval"] = "7m0s"
+    assert site.found() == {}
+    site.remove("Deployment")
+    assert site.found() == {DEPLOYED: "missing"}
+    # As long as Flux has not applied everything, nobody knows what the edit has made of it.
+    site.find("Kustomization", "podinfo")["status"]["conditions"] = [make.not_ready("BuildFailed")]
+    assert site.found() == {}
+
+
+def test_an_edit_in_git_that_moves_the_workload_does_not_make_it_missed():
+    site = controller()
+    template = {"targetNamespace": "elsewhere"}
+    site.rewrite("FluxDeployer", "podinfo", lambda obj: obj["spec"]["kustomizationTemplate"].update(template))
+    applied(site, *[f"main@sha1:{OLDER_COMMIT}"] * 2)
+    assert site.found(commit=COMMIT) == {}
+
+
+def test_a_pod_that_its_workload_did_not_make_is_told_also_when_something_was_edited_in_git():
+    site = controller()
+    site.rewrite("Resource", "podinfo-deployment", lambda obj: obj["spec"].update(interval="7m0s"))
+    site.find("Resource")["spec"]["interval"] = "7m0s"
+    site.find("Pod")["spec"]["containers"][0]["image"] = FOREIGN
+    assert list(site.found()) == ["Pod default/podinfo-new-x1"]
 
 
 def test_a_link_in_git_is_not_followed():
@@ -593,6 +622,8 @@ def test_without_a_patch_no_pull_secret_is_expected():
     site = rendered(pull_secret_by="service_account")
     assert "imagePullSecrets" not in site.find("Deployment")["spec"]["template"]["spec"]
     assert site.found() == {}
+    site.find("Deployment")["spec"]["replicas"] = 7
+    assert site.found() == {DEPLOYED: "spec.replicas: 7, wanted 1"}
 
 
 def annotated(manifest, value, key="kustomize.toolkit.fluxcd.io/ssa"):
@@ -841,10 +872,22 @@ def test_a_child_that_was_edited_differs_from_its_template():
     assert kept.keeper == place(FLUX_DEPLOYER)
 
 
+def test_a_child_is_held_against_the_deployer_that_makes_it():
+    site = controller()
+    template = {"targetNamespace": "elsewhere"}
+    site.rewrite("FluxDeployer", "podinfo", lambda obj: obj["spec"]["kustomizationTemplate"].update(template))
+    applied(site, *[f"main@sha1:{OLDER_COMMIT}"] * 2)
+    assert site.found(commit=COMMIT) == {}
+    site.find("FluxDeployer")["spec"]["kustomizationTemplate"].update(template)
+    assert site.found(commit=COMMIT)["Kustomization ocm-system/podinfo"] == (
+        "spec.targetNamespace: default, wanted elsewhere"
+    )
+
+
 def test_a_release_that_was_edited_differs_from_its_template():
     site = controller(chart=CHART)
     site.find("HelmRelease")["spec"]["values"] = {"replicaCount": 3}
-    assert site.found() == {"HelmRelease ocm-system/podinfo": "spec.values.replicaCount: 3, wanted 2"}
+    assert site.found() == {"HelmRelease ocm-system/podinfo": "spec.values.replicaCount: differs"}
 
 
 def test_a_child_that_was_never_created_is_not_gone():
@@ -940,6 +983,36 @@ def test_a_running_pod_with_another_image_is_told(site):
     assert (kept.item.expected, kept.item.found) == ("an image of the delivery", f"container podinfod runs {FOREIGN}")
     assert kept.keeper == keeper_of(estate.find("Deployment"))
     assert "the pod has to be deleted" in kept.item.obstacle
+
+
+@pytest.mark.parametrize("site", [controller, rendered])
+def test_an_edited_workload_of_a_chart_is_one_item_however_many_pods_it_has(site):
+    estate = site(chart=CHART)
+    estate.find("Deployment")["spec"]["template"]["spec"]["containers"][0]["image"] = FOREIGN
+    estate.find("Pod")["spec"]["containers"][0]["image"] = FOREIGN
+    estate.add_pod(FOREIGN, name="podinfo-new-x2")
+    kept = estate.only()
+    assert (kept.item.object, kept.item.found) == (DEPLOYED, f"container podinfod runs {FOREIGN}")
+    assert kept.keeper.kind == HELM_RELEASE
+
+
+def with_sidecar(site):
+    for holder in ("Deployment", "Pod"):
+        spec = site.find(holder)["spec"]
+        spec.get("template", {}).get("spec", spec)["containers"].append({"name": "proxy", "image": FOREIGN})
+    return site
+
+
+@pytest.mark.parametrize("site", [controller, rendered])
+def test_a_container_that_the_chart_brings_by_itself_is_the_deliverys(site):
+    estate = with_sidecar(site(chart=CHART))
+    assert estate.found() == {DEPLOYED: f"container proxy runs {FOREIGN}"}
+    own = {"f:containers": {'k:{"name":"proxy"}': {".": {}, "f:image": {}}}}
+    entry = {"manager": "helm-controller", "fieldsV1": {"f:spec": {"f:template": {"f:spec": own}}}}
+    estate.find("Deployment")["metadata"]["managedFields"] = [entry]
+    assert estate.found() == {}
+    entry["manager"] = "kubectl-edit"
+    assert estate.found() == {DEPLOYED: f"container proxy runs {FOREIGN}"}
 
 
 def test_a_pod_that_runs_what_its_workload_says_goes_with_it():

@@ -144,10 +144,11 @@ def test_what_others_put_into_the_secret_stays():
     assert told(estate(default=with_accounts(*ACCOUNTS, others))) == {}
 
 
-def test_an_account_that_is_wanted_no_more():
-    gone = PullAccount("gone.example.com", "stranger", "stranger-password-1")
-    found = told(estate(default=with_accounts(*ACCOUNTS, gone, record=f"gone.example.com,{HOST},{SECOND}")))
-    assert found == {DEFAULT: "there is still an account for gone.example.com"}
+def test_an_account_that_a_move_has_kept_is_no_drift():
+    former = PullAccount("former.example.com", "stranger", "stranger-password-1")
+    record = f"former.example.com,{HOST},{SECOND}"
+    assert told(estate(default=with_accounts(*ACCOUNTS, former, record=record))) == {}
+    assert told(estate(default=with_accounts(ACCOUNTS[0], former, record=record))) == {DEFAULT: f"no account for {SECOND}"}
 
 
 def test_a_record_that_is_missing():

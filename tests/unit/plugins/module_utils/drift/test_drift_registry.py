@@ -221,6 +221,16 @@ def test_a_tag_that_was_moved_before_the_image_was_deleted(lock, place):
     place.put(APP, OTHER, "1.0")
     place.delete_manifest(APP, IMAGE.digest)
     assert set(told(lock)) == {f"{APP_ID}:content", f"{APP_ID}:tag"}
+    assert [found.obstacle for found in items(lock)] == ["", ""]
+
+
+def test_a_lost_image_whose_tag_another_delivery_has_by_right_is_left(lock, place):
+    """A transfer of its content would set the tag, too."""
+    place.put(APP, OTHER, "1.0")
+    place.delete_manifest(APP, IMAGE.digest)
+    image = locked(place, f"{APP}:1.0", OTHER, "acme.test/neighbour:3.0.0", {"name": "app"})
+    obstacles = [found.obstacle for found in items(lock, others=[dict(lock, images=[image])])]
+    assert obstacles == ["what it stands for is an image of acme.test/neighbour:3.0.0, which has the same tag"] * 2
 
 
 def test_a_tag_that_was_deleted(lock, place):

@@ -74,8 +74,10 @@ def test_secrets_and_accounts():
 
 
 def test_files_are_named_once():
-    files = ("components/podinfo/a.yaml Deployment x/y", "components/podinfo/a.yaml", "apps/podinfo/b.yaml")
-    assert repairs_of(items(*files, scope="git"))["files"] == ["components/podinfo/a.yaml", "apps/podinfo/b.yaml"]
+    first, second = "components/podinfo/a copy.yaml", "apps/podinfo/b.yaml"
+    objects = {f"{first} Deployment x/y": first, first: first, second: second}
+    found = [dict(each, file=objects[each["object"]]) for each in items(*objects, scope="git")]
+    assert repairs_of(found)["files"] == [first, second]
 
 
 def test_suspended_objects_have_their_api():

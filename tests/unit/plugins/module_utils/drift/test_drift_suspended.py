@@ -10,7 +10,12 @@ import yaml
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import KUSTOMIZATION
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.drift.keepers import FluxPlace, Place
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.drift.suspended import suspended_id, suspended_items
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.drift.suspended import (
+    own_part,
+    suspended_id,
+    suspended_items,
+)
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.lock import LOCK_NAME, LOCK_VERSION, dump_lock
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.tree import Tree
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.labels import SHOWN
 from ansible_collections.ocm.airgap.tests.support import cluster as make
@@ -111,6 +116,7 @@ def test_each_that_is_suspended_is_an_item(kind, name, namespace, owner):
         found="spec.suspend is true",
         name=owner,
         obstacle="",
+        file="",
         repairable=True,
     )
 
@@ -177,6 +183,19 @@ def test_what_git_suspends_is_meant():
     assert titles(objects, tree=in_git(document)) == []
     document["metadata"] = dict(name="rendered", namespace="elsewhere")
     assert titles(objects, tree=in_git(document)) == ["Kustomization flux-system/rendered"]
+
+
+def test_what_git_suspends_for_another_cluster_is_not_meant():
+    objects = suspend(estate(), "Kustomization", "rendered")
+    document = dict(make.kustomization(name="rendered", namespace="flux-system", spec=dict(suspend=True)), status=None)
+    file = "clusters/other/podinfo/kustomization-object.yaml"
+    entries = [dict(LOCK["objects"][8], file=file, digest="")]
+    files = {file: yaml.safe_dump(document).encode()}
+    files[f"clusters/other/podinfo/{LOCK_NAME}"] = dump_lock(dict(lockVersion=LOCK_VERSION, objects=entries))
+    tree = Tree(files, files.get)
+    assert titles(objects, tree=tree) == []
+    assert titles(objects, tree=own_part(tree, "clusters/own")) == ["Kustomization flux-system/rendered"]
+    assert titles(objects, tree=own_part(tree, "clusters/other")) == []
 
 
 def test_what_a_template_in_git_suspends_is_meant():

@@ -99,7 +99,7 @@ def test_what_means_the_same_is_no_drift(files):
 def test_an_edited_object(files):
     files[RESOURCE] = files[RESOURCE].replace("1m0s", "9m0s")
     (item,) = items(files)
-    assert (item.id, item.object) == (f"git:{RESOURCE}", RESOURCE)
+    assert (item.id, item.object, item.file) == (f"git:{RESOURCE}", RESOURCE, RESOURCE)
     assert (item.expected, item.found) == (locked_digest(files, RESOURCE), digest_in(files, RESOURCE))
 
 
@@ -261,6 +261,7 @@ def test_objects_of_an_adopted_file_are_told_apart(adopted):
     adopted["components/all.yaml"] = adopted["components/all.yaml"].replace("1m0s", "9m0s", 1)
     (item,) = items(adopted)
     assert item.object == "components/all.yaml Resource ocm-system/podinfo-deployment"
+    assert item.file == "components/all.yaml"
     assert item.id == f"git:{item.object}"
     del adopted["components/all.yaml"]
     assert told(adopted) == {
@@ -274,11 +275,18 @@ def test_what_others_have_in_an_adopted_file_is_theirs(adopted):
     assert told(adopted) == {}
 
 
-def test_the_only_object_of_a_file_with_others_is_named_whole(files):
+def test_the_only_object_of_a_file_with_others_goes_by_the_file(files):
     mine = files.pop(RESOURCE).replace("1m0s", "2m0s") + "---\n" + ADDED
     adopted = committed(rendered(), files={"components/all.yaml": mine}, adopt=True)
     adopted["components/all.yaml"] = adopted["components/all.yaml"].replace("1m0s", "9m0s", 1)
-    assert list(told(adopted)) == ["git:components/all.yaml Resource ocm-system/podinfo-deployment"]
+    assert list(told(adopted)) == ["git:components/all.yaml"]
+
+
+def test_an_id_stays_when_somebody_appends_a_document(files):
+    files[RESOURCE] = files[RESOURCE].replace("1m0s", "9m0s")
+    assert list(told(files)) == [f"git:{RESOURCE}"]
+    files[RESOURCE] += "---\n" + ADDED
+    assert list(told(files)) == [f"git:{RESOURCE}", f"git:{RESOURCE}:added"]
 
 
 def test_an_object_of_another_delivery_in_an_own_file(files):

@@ -70,9 +70,18 @@ def cluster(host, target="r1.example.com", source="./a.tgz", components=(A,), **
 
 def test_a_source_is_read_once_for_all_targets():
     found = transfers_of([cluster("one"), cluster("two", "r2.example.com", components=(A, B)), cluster("three")])
+    read = dict(source="./a.tgz", overwrite=False)
     assert found == [
-        dict(A, leader="one", hosts=["one", "two", "three"], source="./a.tgz", targets=["r1.example.com", "r2.example.com"]),
-        dict(B, leader="two", hosts=["two"], source="./a.tgz", targets=["r2.example.com"]),
+        dict(A, leader="one", hosts=["one", "two", "three"], targets=["r1.example.com", "r2.example.com"], **read),
+        dict(B, leader="two", hosts=["two"], targets=["r2.example.com"], **read),
+    ]
+
+
+def test_what_may_be_overwritten_is_moved_apart():
+    found = transfers_of([cluster("one", overwrite=True), cluster("two", "r2.example.com"), cluster("three", overwrite=True)])
+    assert [(item["overwrite"], item["hosts"], item["targets"]) for item in found] == [
+        (True, ["one", "three"], ["r1.example.com"]),
+        (False, ["two"], ["r2.example.com"]),
     ]
 
 
@@ -132,6 +141,15 @@ def test_clusters_that_want_one_folder_differently_are_told():
     ]
     with pytest.raises(InvalidInput, match="ocm_airgap_git_path"):
         commits_of(clusters)
+
+
+@pytest.mark.parametrize("option, values", [("foreign_images", ("fail", "allow")), ("git_adopt", (False, True))])
+def test_clusters_that_want_one_commit_differently_are_told(option, values):
+    mixed = [cluster(host, **git(), **{option: value}) for host, value in zip(("one", "two"), values)]
+    with pytest.raises(InvalidInput, match=f"one and two .* ocm_airgap_{option}"):
+        commits_of(mixed)
+    apart = [mixed[0], dict(mixed[1], git_branch="other")]
+    assert [item["hosts"] for item in commits_of(apart)] == [["one"], ["two"]]
 
 
 def outcome(**more):

@@ -16,7 +16,14 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.chart im
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.check import check_objects
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.objects import CHART_LAYER, Chart, Content, render
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.settings import read_delivery
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.workloads import POD_SPECS, documents, manifests_of, pod_spec, pull_secret_patches
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.workloads import (
+    POD_SPECS,
+    documents,
+    manifests_of,
+    namespace_patch,
+    pod_spec,
+    pull_secret_patches,
+)
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput, OcmError, Refused
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.reference import ImageReference
 
@@ -143,7 +150,22 @@ def test_every_workload_gets_the_pull_secret(kind):
 
 def test_the_pull_secret_is_patched_by_default():
     template = by_kind(render(delivery(), RULES))["FluxDeployer"]["spec"]["kustomizationTemplate"]
-    assert template["patches"] == pull_secret_patches("ocm-airgap-pull")
+    assert template["patches"] == [*pull_secret_patches("ocm-airgap-pull"), namespace_patch()]
+
+
+@pytest.mark.parametrize("how", ["controller", "rendered"])
+@pytest.mark.parametrize("by", ["patch", "service_account"])
+def test_flux_leaves_namespaces_in_the_cluster(how, by):
+    """Others may have something in them."""
+    placed = by_kind(render(delivery(delivery=how, pull_secret_by=by), RULES))
+    spec = placed["FluxDeployer"]["spec"]["kustomizationTemplate"] if how == "controller" else placed["Kustomization"]["spec"]
+    patch = spec["patches"][-1]
+    assert spec["prune"] and patch["target"] == {"version": "v1", "kind": "Namespace"}
+    assert json.loads(patch["patch"]) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "any", "annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}},
+    }
 
 
 def with_account(name):
@@ -157,7 +179,8 @@ def test_the_rules_name_an_account_that_gets_the_secret():
     account = [item for item in placed if item.definition["kind"] == "ServiceAccount"][-1]
     assert account.shared and account.definition["metadata"] == {"name": "app-ops", "namespace": "default"}
     assert account.definition["imagePullSecrets"] == [{"name": "ocm-airgap-pull"}]
-    assert "patches" not in by_kind(placed)["FluxDeployer"]["spec"]["kustomizationTemplate"]
+    template = by_kind(placed)["FluxDeployer"]["spec"]["kustomizationTemplate"]
+    assert template["patches"] == [namespace_patch()]
 
 
 def test_rules_that_do_not_bring_the_secret_are_refused():

@@ -146,6 +146,17 @@ def test_what_becomes_of_the_secret(found, action, hosts, removed):
     assert base64.b64decode(logged.get("auth", login("reader", "reader-password-1"))).decode() == "reader:reader-password-1"
 
 
+def test_former_accounts_stay_until_nothing_needs_them():
+    found = present({"former.example.com": entry(), "others.example.com": entry("x", "y")}, "former.example.com,lost.example.com")
+    moved = plan_secret("pull", "apps", [ACCOUNT], found, keep_former=True)
+    assert set(auths(moved.definition)) == {HOST, "former.example.com", "others.example.com"}
+    assert (moved.action, list(moved.hosts), list(moved.removed)) == ("updated", ["former.example.com", HOST], [])
+    assert plan_secret("pull", "apps", [ACCOUNT], moved.definition, keep_former=True).action == "unchanged"
+    done = plan_secret("pull", "apps", [ACCOUNT], moved.definition)
+    assert set(auths(done.definition)) == {HOST, "others.example.com"}
+    assert (done.action, list(done.hosts), list(done.removed)) == ("updated", [HOST], ["former.example.com"])
+
+
 def test_a_new_password_keeps_what_others_wrote():
     found = present({HOST: entry(), "others.example.com": {"auth": login("x", "y"), "email": "z"}}, HOST)
     plan = plan_secret("pull", "apps", [PullAccount(HOST, "reader", "new-password-1")], found)

@@ -230,6 +230,17 @@ def test_a_delivery_is_taken_out_of_git_once(estate):
     assert described["sharing"]["target_namespace"] == ["components/redis"]
 
 
+def test_deliveries_of_another_cluster_share_nothing(estate):
+    """What is in its folder is in its own namespaces, with its own Secrets."""
+    estate.commit(written(delivery(git_path="west"), delivery("acme.org/db", git_path="west")))
+    sharing = estate.remove("podinfo").result["components"][0]["sharing"]
+    assert sharing == {
+        "pull_secrets": {"default": ["components/redis"], "ocm-system": ["components/redis"]},
+        "target_namespace": ["components/redis"],
+        "service_accounts": {"ocm-system/air-gapped-ops": ["components/redis"]},
+    }
+
+
 def test_the_history_still_has_the_lock(estate):
     first = estate.remove("podinfo").result
     estate.commit({"README.md": "later\n"})

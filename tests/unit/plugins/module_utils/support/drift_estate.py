@@ -143,6 +143,15 @@ class Estate:
             link.unlink()
 
 
+    def forget_layers_and_tag(self):
+        """What is left of the image is its manifest."""
+        (repository,) = self.registry.storage.glob("repositories/air-gapped/stefanprodan/podinfo")
+        for link in (repository / "_layers").rglob("link"):
+            link.unlink()
+        for link in (repository / "_manifests" / "tags").rglob("link"):
+            link.unlink()
+
+
 @contextmanager
 def run_estate(folder):
     """folder: an empty one."""

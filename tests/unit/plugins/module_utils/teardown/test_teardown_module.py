@@ -19,10 +19,12 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module im
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import COMMIT, StubApi
 from ansible_collections.ocm.airgap.tests.support.delivered import (
+    KUSTOMIZE,
     LOCK,
     OWN,
     REQUESTED,
     Estate,
+    applied,
     entry_of,
     estate,
     secret,
@@ -154,6 +156,34 @@ def test_secrets_go_and_with_them_an_empty_namespace():
         assert not remove(api, scope=scope)["changed"]
 
 
+def namespace(name, **annotations):
+    """A Namespace that the component brings."""
+    made = applied(simple("Namespace", name, ""))
+    made["metadata"]["annotations"] = annotations
+    return made
+
+
+def test_a_namespace_of_the_component_goes_with_the_scope_alone():
+    objects = [*estate(), namespace("apps", **{f"{KUSTOMIZE}/prune": "disabled"})]
+    with StubApi(objects) as api:
+        Estate(api)
+        stays = dict(object="Namespace apps", because=["others may have something in it"])
+        assert remove(api, check=True)["kept"] == [stays] == remove(api)["kept"]
+        assert not api.missing
+        done = remove(api, scope=["secrets", "namespaces"])
+        assert "Namespace apps" in done["removed"] and done["kept"] == [] and api.missing == ["apps"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_namespace_that_flux_removes_is_told(check):
+    with StubApi([*estate(), namespace("apps")]) as api:
+        Estate(api)
+        warnings = []
+        assert remove(api, check=check, warnings=warnings)["kept"] == []
+        assert "Namespace apps" in warnings[0] and "everything in it" in warnings[0]
+        assert not api.missing, "not here"
+
+
 def test_what_others_use_stays():
     other = make.component_version(name="other")
     objects = [*estate(), other, simple("ConfigMap", "theirs", "apps")]
@@ -168,7 +198,9 @@ def test_what_others_use_stays():
         }
         assert here.one("ServiceAccount", "ocm-system") and not api.missing
         assert done["platform_users"] == [
-            "ComponentVersion ocm-system/other", "Kustomization flux-system/components",
+            "ComponentVersion ocm-system/other",
+            "GitRepository flux-system/flux-system",
+            "Kustomization flux-system/components",
         ]
 
 

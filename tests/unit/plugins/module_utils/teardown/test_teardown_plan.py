@@ -9,10 +9,12 @@ import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects import (
     COMPONENT_VERSION,
+    CRON_JOB,
     DEPLOYMENT,
     FLUX_DEPLOYER,
     HELM_RELEASE,
     KUSTOMIZATION,
+    NAMESPACE,
     OCI_REPOSITORY,
     POD,
     RESOURCE,
@@ -167,6 +169,48 @@ def test_what_a_kept_object_applies_stays_with_it():
     kept = next(obj for obj in objects if obj["kind"] == "Kustomization")
     kept["metadata"]["annotations"] = {f"{KUSTOMIZE}/prune": "disabled"}
     assert not [item.title for item in look(objects) if item.stage == WORKLOAD]
+
+
+def test_a_namespace_stays_for_what_others_have_in_it():
+    objects = [applied(some(NAMESPACE, name, "")) for name in ("apps", "open")]
+    objects[0]["metadata"]["annotations"] = {f"{KUSTOMIZE}/prune": "disabled"}
+    marked_one = marked(some(NAMESPACE, "marked", ""))
+    survey = Survey(MemoryCluster([*objects, marked_one]), [*KINDS, NAMESPACE], [record(), without_git()])
+    assert survey.look() == []
+    assert {key[2] for key in survey.kept} == {"apps", "marked"}
+    assert [key[2] for key in survey.pruned] == ["open"], "Flux removes it"
+
+
+def inner(kind, **spec):
+    """A Kustomization or HelmRelease that the component brings, and a Deployment that it has applied."""
+    group, manager = kind.group, "helm-controller" if kind == HELM_RELEASE else "kustomize-controller"
+    workload = applied(make.deployment(name="inner", namespace="apps"), "inner", "apps", group, manager)
+    return [applied(some(kind, "inner", spec=spec)), workload]
+
+
+@pytest.mark.parametrize("kind, spec", [(HELM_RELEASE, {}), (KUSTOMIZATION, dict(prune=True))])
+def test_what_the_component_applies_itself_goes_as_well(kind, spec):
+    deeper = applied(some(CONFIG_MAP), "deeper", "apps", HELM, "helm-controller")
+    release = applied(some(HELM_RELEASE, "deeper"), "inner", "apps", kind.group, "kustomize-controller")
+    objects = inner(kind, **spec) + ([release, deeper] if kind == KUSTOMIZATION else [])
+    survey = Survey(MemoryCluster(objects), [*KINDS, KUSTOMIZATION], [record()])
+    found = titles(survey.look())
+    assert (APPLIERS, f"{kind} apps/inner") in found and (WORKLOAD, "Deployment apps/inner") in found
+    assert len(found) == len(objects)
+
+
+@pytest.mark.parametrize("spec", [dict(prune=False), dict(prune=True, deletionPolicy="Orphan")])
+def test_what_an_inner_kustomization_leaves_behind_stays(spec):
+    survey = Survey(MemoryCluster(inner(KUSTOMIZATION, **spec)), [*KINDS, KUSTOMIZATION], [record()])
+    assert titles(survey.look()) == [(APPLIERS, "Kustomization apps/inner")]
+
+
+def test_what_an_inner_applier_has_applied_is_known_when_it_has_gone():
+    cluster = MemoryCluster(inner(HELM_RELEASE))
+    survey = Survey(cluster, KINDS, [record()])
+    survey.look()
+    del cluster.objects[0]
+    assert titles(survey.look()) == [(WORKLOAD, "Deployment apps/inner")]
 
 
 def test_a_second_look_goes_where_something_was():
@@ -342,6 +386,23 @@ def test_other_users_of_a_pull_secret():
     assert users(place=shared) == ["components/redis"]
 
 
+def test_users_of_an_account_that_carries_the_secret():
+    """Also those that have no pods now, which would name the Secret."""
+    place = SecretPlace("apps", "ocm-airgap-pull", frozenset(("default", "air-gapped-ops")))
+    deployment = make.deployment(namespace="apps", secrets=())
+    pods = dict(template=dict(spec=make.pod_spec(secrets=())))
+    job = some(CRON_JOB, "nightly", spec=dict(jobTemplate=dict(spec=pods)))
+    assert users(deployment, job, place=place) == ["CronJob apps/nightly", "Deployment apps/podinfo"]
+    assert users(deployment, job) == [], "the default account does not carry it"
+    assert users(deployment, place=place, going=Going(frozenset((key_of(deployment),)))) == []
+    deployment["spec"]["template"]["spec"]["serviceAccountName"] = "air-gapped-ops"
+    assert users(deployment) == ["Deployment apps/podinfo"]
+    deployment["spec"]["template"]["spec"]["serviceAccountName"] = "other"
+    assert users(deployment, place=place) == []
+    source = make.oci_repository(namespace="apps", spec=dict(serviceAccountName="air-gapped-ops"))
+    assert users(source) == ["OCIRepository apps/podinfo"]
+
+
 def test_the_platform_uses_nothing_when_it_goes():
     controller = make.deployment(name="source-controller", namespace="apps", labels={"ocm.airgap/platform": "flux"})
     assert users(controller) == ["Deployment apps/source-controller"]
@@ -380,6 +441,17 @@ def test_the_platform_stays_as_long_as_somebody_needs_it():
     assert platform_users(cluster, Going(keys), reader) == ["Kustomization flux-system/components"]
     cluster.objects.append(make.component_version(name="other"))
     assert platform_users(cluster, Going(keys), None)[0] == "ComponentVersion ocm-system/other"
+
+
+def test_the_platform_stays_for_sources_of_others():
+    """What fetches from them may be somewhere else."""
+    own = make.git_repository()
+    repository = some(Kind(OCI_REPOSITORY.api_version, "HelmRepository"), "charts", "team")
+    made = owned(make.oci_repository(namespace="team"), make.flux_deployer())
+    chart = some(Kind(OCI_REPOSITORY.api_version, "HelmChart"), "chart", "team")
+    objects = [own, repository, made, chart]
+    assert platform_users(MemoryCluster(objects), Going(), None, own) == ["HelmRepository team/charts"]
+    assert platform_users(MemoryCluster([own]), Going(), None) == ["GitRepository flux-system/flux-system"]
 
 
 def test_places_of_what_was_made():

@@ -36,10 +36,10 @@ class Source:
 
     def _blocks(self):
         for number, start in enumerate(range(0, len(self.content), self.block)):
-            if number == self.broken:
-                raise NotFound("The blob has gone.")
             if number:
                 self.gate.wait(30)
+            if number == self.broken:
+                raise NotFound("The blob has gone.")
             yield self.content[start : start + self.block]
 
 
@@ -95,6 +95,17 @@ def test_an_error_reaches_all_and_the_next_try_reads_anew(readings):
         assert source.opened == opened
     source.broken = None
     assert read(readings, source) == CONTENT
+
+
+def test_an_error_reaches_who_has_everything_before_it(readings):
+    source = Source(broken=1)
+    source.gate.clear()
+    with readings.open("sha256:1", len(CONTENT), source) as blocks:
+        assert len(next(blocks)) == source.block
+        source.gate.set()
+        readings._readings["sha256:1"]._thread.join(30)
+        with pytest.raises(NotFound, match="has gone"):
+            next(blocks)
 
 
 def test_what_is_too_large_or_of_unknown_size_is_read_by_each(tmp_path):

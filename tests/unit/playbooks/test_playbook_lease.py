@@ -1,0 +1,70 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tasks by which playbooks take the Lease of an estate and give it back, in several plays of one run.
+
+The API server is a stub. Needs the controller's Python, so it lies outside of the tests that run on every target's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.ocm.airgap.tests.support.cluster import StubApi
+from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
+
+pytest.importorskip("kubernetes")
+pytest.importorskip("ansible_collections.kubernetes.core.plugins.module_utils.k8s.client")
+
+TASKS = COLLECTION / "playbooks" / "tasks"
+TAKE = {"ansible.builtin.include_tasks": str(TASKS / "lease.yml"), "when": "lease_is_due"}
+RETURN = {"ansible.builtin.include_tasks": str(TASKS / "lease_return.yml")}
+
+
+def requests(folder, *plays):
+    """Runs plays, each a list of tasks: the methods of the requests that wrote a Lease."""
+    with StubApi([]) as api:
+        (folder / "kubeconfig").write_text(json.dumps(api.kubeconfig))
+        head = dict(
+            hosts="localhost",
+            connection="local",
+            gather_facts=False,
+            module_defaults={"group/ocm.airgap.kubernetes": dict(kubeconfig=str(folder / "kubeconfig"))},
+            vars_files=[str(COLLECTION / "playbooks" / "vars" / "site.yml")],
+            vars=dict(ansible_python_interpreter=sys.executable),
+        )
+        (folder / "plays.yml").write_text(json.dumps([dict(head, tasks=tasks) for tasks in plays]))
+        (folder / "ansible.cfg").write_text("")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
+            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+            "ANSIBLE_HOME": str(folder / "home"),
+            "LC_ALL": "C.UTF-8",
+        }
+        done = subprocess.run(
+            [shutil.which("ansible-playbook", path=path), str(folder / "plays.yml")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, **own),
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-6000:]
+        return [asked.method for asked in api.writes if "/leases" in asked.path]
+
+
+def test_every_play_of_a_run_takes_what_the_one_before_gave_back(tmp_path):
+    assert requests(tmp_path, [TAKE, RETURN], [TAKE, TAKE, RETURN, RETURN]) == ["POST", "DELETE"] * 2
+
+
+def test_what_was_taken_before_the_cluster_went_down_is_given_back(tmp_path):
+    unanswered = {"ansible.builtin.set_fact": dict(lease_taken=dict(acquired=False, reachable=False, expires=None))}
+    assert requests(tmp_path, [TAKE, unanswered, RETURN]) == ["POST", "DELETE"]
