@@ -142,7 +142,6 @@ class Estate:
         for link in manifests.rglob("link"):
             link.unlink()
 
-
     def forget_layers_and_tag(self):
         """What is left of the image is its manifest."""
         (repository,) = self.registry.storage.glob("repositories/air-gapped/stefanprodan/podinfo")
