@@ -160,6 +160,12 @@ class Cluster:
         """Those that nobody is ending."""
         return [pod for pod in self.list("pods", namespace) if "deletionTimestamp" not in pod["metadata"]]
 
+    def accounts(self, namespace: str, pull_secret: str) -> dict[str, str]:
+        """Whose account a pull Secret holds for each registry."""
+        secret = self.get("secret", pull_secret, namespace)
+        config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
+        return {host: entry["username"] for host, entry in config["auths"].items()}
+
     def images(self, namespace: str) -> list[str]:
         """The images of the running pods' containers: name@digest, the pod's name for it and the digest that runs.
 

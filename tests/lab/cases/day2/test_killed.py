@@ -109,7 +109,9 @@ class TestKilled:
         self._break(site, cluster)
         after = moments.uniform(0.5, self.seconds)
         self._tell("drift", number, after, begin(site, "drift", **wanted).kill(after))
-        finish(site, "drift", **wanted)
+        if finish(site, "drift", **wanted).states("changed") == []:
+            # The killed one had done all but giving the Lease back. The next run that writes takes it.
+            finish(site, "site", version=version).must_change_nothing()
         assert cluster.get("secret", f"{site.name}-pull", site.namespace)
         assert self._deployment(site, cluster)["spec"]["replicas"] != 2
         assert site.repository.commits() == commits

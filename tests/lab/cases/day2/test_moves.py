@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..conftest import deliveries
-from ..estate import Cluster, until
+from ..estate import Cluster, Lab, until
 from ..site import PODINFO, Site
 from ..test_components import DEPLOYMENT, manifests
+from .test_fleet import SITE
 
 BUNDLED = str(Path(__file__).resolve().parents[4] / "playbooks" / "files" / "podinfo")
 UP_TO_FLUX = "preflight,gitops,reconcile,rollout"
@@ -42,26 +44,35 @@ def kinds_in_git(site: Site) -> set[str]:
 
 @ALL
 class TestPlaces:
-    """Another repository for the same version, then the former one again."""
+    """Another private registry and prefix for the same version, then the former ones again."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def there(cls, site: Site) -> str:
-        return f"{site.target}/elsewhere"
+    def there(cls, lab: Lab, site: Site) -> Iterator[dict[str, Any]]:
+        """Where it is, and who may push and pull there: nobody who may at the former one."""
+        push, pull = lab.second_push.at(lab.second), lab.second_pull.at(lab.second)
+        for account in (push, pull):
+            site.ansible.secrets.add(account["password"])
+        lab.switch("start", SITE)
+        yield {"target": f"{lab.second}/{site.name}/elsewhere", "registries": [push], "pull_registries": [pull]}
+        lab.switch("stop", SITE)
 
-    def test_pods_come_from_the_other_repository(self, cluster: Cluster, site: Site, there: str) -> None:
+    def test_pods_come_from_the_other_registry(self, cluster: Cluster, site: Site, there: dict[str, Any]) -> None:
         site.source = BUNDLED
         site.deliver().must_succeed()
         assert cluster.images(site.namespace) == [site.image("6.3.5")]
-        site.deliver(target=there).must_succeed()
+        site.deliver(**there).must_succeed()
         (image,) = cluster.images(site.namespace)
-        assert image.startswith(f"{there}/") and image.rpartition("@")[2] == site.image("6.3.5").rpartition("@")[2]
+        assert image.startswith(f"{there['target']}/")
+        assert image.rpartition("@")[2] == site.image("6.3.5").rpartition("@")[2]
 
-    def test_nothing_reads_the_former_one(self, cluster: Cluster, site: Site, delivery: str, there: str) -> None:
+    def test_nothing_reads_the_former_one(
+        self, cluster: Cluster, site: Site, delivery: str, there: dict[str, Any]
+    ) -> None:
         if delivery == "controller":
             versions = cluster.list("componentversions.delivery.ocm.software", site.controller_namespace)
-            assert [found["status"]["replicatedRepositoryURL"] for found in versions] == [there]
-        site.deliver("--tags", UP_TO_FLUX, target=there).must_change_nothing()
+            assert [found["status"]["replicatedRepositoryURL"] for found in versions] == [there["target"]]
+        site.deliver("--tags", UP_TO_FLUX, **there).must_change_nothing()
 
     def test_taken_back_by_git_it_is_put_right_by_the_next_run(
         self, cluster: Cluster, site: Site, delivery: str
@@ -75,6 +86,12 @@ class TestPlaces:
         assert cluster.images(site.namespace) == [site.image("6.3.5")]
         if delivery == "controller":
             assert descriptors_are_there(cluster, site)
+
+    def test_an_account_goes_when_nothing_names_its_registry(self, lab: Lab, cluster: Cluster, site: Site) -> None:
+        secret = (site.namespace, f"{site.name}-pull")
+        assert set(cluster.accounts(*secret)) == {lab.private, lab.second}
+        site.deliver("--tags", "credentials").must_succeed()
+        assert set(cluster.accounts(*secret)) == {lab.private}
 
 
 def descriptors_are_there(cluster: Cluster, site: Site) -> bool:

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -39,13 +37,6 @@ def let_in(lab: Lab, *more: Account) -> None:
     """The accounts that the private registry has."""
     given = [registries.Account(each.user, each.password) for each in (lab.push, lab.pull, *more)]
     registries.write_accounts(lab.binaries / "registry", lab.private_folder / "htpasswd", given)
-
-
-def users(cluster: Cluster, namespace: str, name: str) -> list[str]:
-    """Whose accounts a pull Secret holds."""
-    secret = cluster.get("secret", name, namespace)
-    config = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))
-    return [entry["username"] for entry in config["auths"].values()]
 
 
 @pytest.mark.parametrize("delivery", deliveries(), indirect=True, scope="class")
@@ -100,7 +91,7 @@ class TestRotation:
     def test_the_new_account_comes_everywhere(self, cluster: Cluster, site: Site) -> None:
         self._rotate(site, NEW).must_succeed()
         for place in self._everywhere(site):
-            assert users(cluster, *place) == [NEW.user], place
+            assert list(cluster.accounts(*place).values()) == [NEW.user], place
 
     def test_pods_are_moved_when_the_old_account_is_gone(self, lab: Lab, cluster: Cluster, site: Site) -> None:
         """To a node that has not the image: this one has, so it is told to ask the registry all the same."""
