@@ -90,7 +90,6 @@ class Play:
             "ANSIBLE_SHOW_CUSTOM_STATS": "true",
             "OCM_AIRGAP_AUTH_FILE": os.devnull,
             "LC_ALL": "C.UTF-8",
-            "TMPDIR": str(self.folder),
         }
         done = subprocess.run(
             command,

@@ -187,7 +187,6 @@ def play(fleet, *options):
     inventory = fleet.folder / "inventory.json"
     inventory.write_text(json.dumps(fleet.inventory), encoding="utf-8")
     (fleet.folder / "ansible.cfg").write_text("", encoding="utf-8")
-    (fleet.folder / "tmp").mkdir(exist_ok=True)
     own = {
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
         "ANSIBLE_CONFIG": str(fleet.folder / "ansible.cfg"),
@@ -195,7 +194,6 @@ def play(fleet, *options):
         "ANSIBLE_SHOW_CUSTOM_STATS": "true",
         "ANSIBLE_FORKS": "4",
         "OCM_AIRGAP_AUTH_FILE": os.devnull,
-        "TMPDIR": str(fleet.folder / "tmp"),
         "LC_ALL": "C.UTF-8",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "REGISTRY_"))}

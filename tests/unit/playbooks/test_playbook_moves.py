@@ -93,13 +93,11 @@ def play(folder, variables, *arguments):
     file = folder / "variables.json"
     file.write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}), encoding="utf-8")
     (folder / "ansible.cfg").write_text("", encoding="utf-8")
-    (folder / "tmp").mkdir(exist_ok=True)
     own = {
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "OCM_AIRGAP_AUTH_FILE": os.devnull,
-        "TMPDIR": str(folder / "tmp"),
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(

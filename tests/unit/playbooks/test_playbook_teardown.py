@@ -59,7 +59,6 @@ class Play:
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(COLLECTION.parents[2]), *sys.path]),
             "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
             "ANSIBLE_HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder),
             "LC_ALL": "C.UTF-8",
         }
         command = [ansible_playbook(), "-e", f"@{self.folder / 'variables.json'}", *options, "ocm.airgap.teardown"]
