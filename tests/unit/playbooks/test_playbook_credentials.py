@@ -12,12 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import subprocess
-import sys
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 
@@ -27,6 +22,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.gitops.pull_sec
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import StubApi
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
 
@@ -75,36 +71,14 @@ class Estate:
         return {f"ocm_airgap_{name}": value for name, value in dict(values, **more).items()}
 
     def site(self, *options, tags="credentials", **more):
-        """Runs the playbook: exit status and output."""
+        """Runs the playbook."""
         self.api.asked.clear()
         (self.folder / "kubeconfig").write_text(json.dumps(self.api.kubeconfig))
-        (self.folder / "variables.json").write_text(json.dumps(self.variables(**more)))
-        (self.folder / "ansible.cfg").write_text("")
-        program = shutil.which(
-            "ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "REGISTRY_"))}
-        own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "OCM_AIRGAP_AUTH_FILE": os.devnull,
-            "LC_ALL": "C.UTF-8",
-        }
-        command = [program, "-vvvv", "--diff", "--tags", tags, "-e", f"@{self.folder / 'variables.json'}", *options]
-        done = subprocess.run(
-            [*command, "ocm.airgap.site"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(kept, **own),
-            cwd=str(self.folder),
-            check=False,
-            timeout=600,
-        )
-        output = done.stdout.decode("utf-8", "replace")
+        options = ("-vvvv", "--diff", "--tags", tags, *options)
+        played = run_playbook(self.folder, "ocm.airgap.site", self.variables(**more), *options)
         secrets = (*ACCOUNTS.values(), GIT, WRONG)
-        assert not [secret for secret in secrets if secret in output or _coded(secret) in output]
-        return done.returncode, output
+        assert not [secret for secret in secrets if secret in played.output or _coded(secret) in played.output]
+        return played
 
     def writes(self):
         """The requests that write, without those for the Lease."""

@@ -9,17 +9,12 @@ Needs the controller's Python, so it lies outside of the tests that run on every
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from ansible_collections.ocm.airgap.tests.support import cluster as make
-from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.drift_estate import (
     ACCOUNTS,
     COMPONENT,
@@ -78,33 +73,11 @@ class Play:
 
     def run(self, *options, fails=False, **more):
         """What the run has published. All that it has printed is in `output`."""
-        (self.folder / "variables.json").write_text(json.dumps(self.variables(more)))
-        (self.folder / "ansible.cfg").write_text("")
-        beside = Path(sys.executable).parent / "ansible-playbook"
-        program = str(beside) if beside.exists() else shutil.which("ansible-playbook")
-        command = [program, "-vv", "-e", f"@{self.folder / 'variables.json'}", *options, "ocm.airgap.drift"]
-        own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "ANSIBLE_SHOW_CUSTOM_STATS": "true",
-            "OCM_AIRGAP_AUTH_FILE": os.devnull,
-            "LC_ALL": "C.UTF-8",
-        }
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ, **own),
-            cwd=str(self.folder),
-            check=False,
-            timeout=400,
-        )
-        self.output = done.stdout.decode("utf-8", "replace")
-        assert bool(done.returncode) == fails, self.output[-6000:]
+        played = run_playbook(self.folder, "ocm.airgap.drift", self.variables(more), "-vv", *options)
+        self.output = played.output
+        assert bool(played.status) == fails, self.output[-6000:]
         assert not [secret for secret in SECRETS if secret in self.output]
-        line = [line for line in self.output.splitlines() if "RUN: {" in line][-1]
-        return json.loads(line.partition("RUN: ")[2])
+        return played.stats
 
     def state(self):
         """Everything that a run may write to."""

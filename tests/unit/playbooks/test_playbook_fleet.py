@@ -10,12 +10,8 @@ controller's Python, so it lies outside of the tests that run on every target's.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +23,7 @@ from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import OLDER_COMMIT, StubApi, ready
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
 from ansible_collections.ocm.airgap.tests.support.places import RegistryPlace, RequestLog
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
 
@@ -89,7 +86,6 @@ class Fleet:
     @property
     def common(self):
         return {
-            "ansible_python_interpreter": sys.executable,
             "ocm_airgap_source": str(COLLECTION / "playbooks" / "files" / "podinfo"),
             "ocm_airgap_component": PODINFO,
             "ocm_airgap_version": VERSION,
@@ -169,47 +165,18 @@ def fleet(tmp_path):
         yield found
 
 
-@dataclass
-class Played:
-    status: int
-    output: str
-
-    @property
-    def clusters(self):
-        """What the run publishes of each cluster, by name."""
-        stats = json.loads(re.search(r"CUSTOM STATS: \*+\s+RUN: (\{.*\})", self.output)[1])
-        return {entry["cluster"]: entry for entry in stats["ocm_airgap_clusters"]}
-
-
 def play(fleet, *options):
-    program = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert program, "The test needs ansible-playbook on PATH."
     inventory = fleet.folder / "inventory.json"
     inventory.write_text(json.dumps(fleet.inventory), encoding="utf-8")
-    (fleet.folder / "ansible.cfg").write_text("", encoding="utf-8")
-    own = {
-        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-        "ANSIBLE_CONFIG": str(fleet.folder / "ansible.cfg"),
-        "ANSIBLE_HOME": str(fleet.folder / "home"),
-        "ANSIBLE_SHOW_CUSTOM_STATS": "true",
-        "ANSIBLE_FORKS": "4",
-        "OCM_AIRGAP_AUTH_FILE": os.devnull,
-        "LC_ALL": "C.UTF-8",
-    }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "REGISTRY_"))}
-    command = [program, "-vvvv", "--inventory", str(inventory), "--extra-vars", "ocm_airgap_hosts=all"]
-    done = subprocess.run(
-        [*command, *options, "ocm.airgap.site"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(kept, **own),
-        cwd=str(fleet.folder),
-        check=False,
-        timeout=900,
-    )
-    output = done.stdout.decode("utf-8", "replace")
-    assert not [secret for secret in SECRETS.values() if secret in output]
-    return Played(done.returncode, output)
+    options = ("-vvvv", "--forks", "4", "--inventory", str(inventory), *options)
+    played = run_playbook(fleet.folder, "ocm.airgap.site", {"ocm_airgap_hosts": "all"}, *options)
+    assert not [secret for secret in SECRETS.values() if secret in played.output]
+    return played
+
+
+def clusters_of(played):
+    """What the run publishes of each cluster, by name."""
+    return {entry["cluster"]: entry for entry in played.stats["ocm_airgap_clusters"]}
 
 
 def told(output):
@@ -222,7 +189,7 @@ def test_who_cannot_be_served_does_not_keep_the_others_from_it(fleet):
     logs = {place.host: RequestLog(place.registry) for place in (fleet.one, fleet.two)}
     played = play(fleet, "--tags", "preflight,transfer,gitops,reconcile")
     assert played.status == 2, played.output[-3000:]
-    clusters = played.clusters
+    clusters = clusters_of(played)
 
     # Who was served: content, commit, cluster.
     for host in ("north", "south"):
@@ -260,7 +227,7 @@ def test_a_registry_that_is_down_keeps_nobody_from_a_commit_without_transfer(fle
     fleet.fill()
     played = play(fleet, "--tags", "gitops")
     assert played.status == 2, played.output[-3000:]
-    clusters = played.clusters
+    clusters = clusters_of(played)
     assert {host: entry["done"] for host, entry in clusters.items()} == dict(
         north=["preflight", "gitops"], south=["preflight", "gitops"], east=["preflight"], west=["preflight"]
     )
@@ -284,7 +251,7 @@ def test_in_check_mode_the_same_is_told_and_nothing_written(fleet):
     logs = [RequestLog(place.registry) for place in (fleet.one, fleet.two)]
     played = play(fleet, "--check", "--tags", "preflight,transfer,gitops")
     assert played.status == 2
-    assert {host: entry["failed"] for host, entry in played.clusters.items()} == dict(
+    assert {host: entry["failed"] for host, entry in clusters_of(played).items()} == dict(
         north=False, south=False, east=True, west=True
     )
     assert [log.writes() for log in logs] == [[], []]

@@ -9,16 +9,12 @@ The API server is a stub. Needs the controller's Python, so it lies outside of t
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support.cluster import StubApi
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 
 pytest.importorskip("kubernetes")
 pytest.importorskip("ansible_collections.kubernetes.core.plugins.module_utils.k8s.client")
@@ -38,26 +34,10 @@ def requests(folder, *plays):
             gather_facts=False,
             module_defaults={"group/ocm.airgap.kubernetes": dict(kubeconfig=str(folder / "kubeconfig"))},
             vars_files=[str(COLLECTION / "playbooks" / "vars" / "site.yml")],
-            vars=dict(ansible_python_interpreter=sys.executable),
         )
         (folder / "plays.yml").write_text(json.dumps([dict(head, tasks=tasks) for tasks in plays]))
-        (folder / "ansible.cfg").write_text("")
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-            "ANSIBLE_HOME": str(folder / "home"),
-            "LC_ALL": "C.UTF-8",
-        }
-        done = subprocess.run(
-            [shutil.which("ansible-playbook", path=path), str(folder / "plays.yml")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ, **own),
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-6000:]
+        status, output = run_playbook(folder, str(folder / "plays.yml"), {})
+        assert status == 0, output[-6000:]
         return [asked.method for asked in api.writes if "/leases" in asked.path]
 
 

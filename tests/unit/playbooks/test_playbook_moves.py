@@ -10,11 +10,7 @@ tests that run on every target's.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +20,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.cluster.objects
 from ansible_collections.ocm.airgap.tests.support import cluster as make
 from ansible_collections.ocm.airgap.tests.support.cluster import StubApi, not_ready, ready
 from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION, succeed
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
 
@@ -57,7 +54,7 @@ class Estate:
         succeed("ocm_gitops", dict(components=[wanted], git_url=self.url, registries=self.registries))
 
     def site(self, *options, **variables):
-        """One run of the phases up to Git: (exit status, output)."""
+        """One run of the phases up to Git."""
         values = {
             "target": self.target,
             "component": COMPONENT,
@@ -68,7 +65,7 @@ class Estate:
             **variables,
         }
         given = {f"ocm_airgap_{name}": value for name, value in values.items()}
-        return play(self.folder, given, "--tags", "preflight,gitops", *options, "ocm.airgap.site")
+        return run_playbook(self.folder, "ocm.airgap.site", given, "--tags", "preflight,gitops", *options)
 
     def kubeconfig(self):
         return kubeconfig(self.api, self.folder)
@@ -84,32 +81,6 @@ def kubeconfig(api, folder):
     file = folder / "kubeconfig"
     file.write_text(json.dumps(api.kubeconfig), encoding="utf-8")
     return str(file)
-
-
-def play(folder, variables, *arguments):
-    """One run of ansible-playbook: (exit status, output)."""
-    program = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert program, "The test needs ansible-playbook on PATH."
-    file = folder / "variables.json"
-    file.write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}), encoding="utf-8")
-    (folder / "ansible.cfg").write_text("", encoding="utf-8")
-    own = {
-        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-        "ANSIBLE_HOME": str(folder / "home"),
-        "OCM_AIRGAP_AUTH_FILE": os.devnull,
-        "LC_ALL": "C.UTF-8",
-    }
-    done = subprocess.run(
-        [program, "--extra-vars", f"@{file}", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(os.environ, **own),
-        cwd=str(folder),
-        check=False,
-        timeout=600,
-    )
-    return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
 def live():
@@ -210,12 +181,12 @@ def test_the_role_alone_lets_go_on_what_hands_over_when_there_is_no_commit(estat
     }
     book = estate.folder / "gitops.yml"
     book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [role]}]), encoding="utf-8")
-    status, output = play(estate.folder, {}, str(book))
+    status, output = run_playbook(estate.folder, str(book), {})
     assert status == 2 and "git_push_branch" in output.rpartition("Say why there is no commit")[2], output[-3000:]
     assert estate.suspended() == (False, False)
 
     hook.unlink()
-    status, output = play(estate.folder, {}, str(book))
+    status, output = run_playbook(estate.folder, str(book), {})
     assert status == 0, output[-3000:]
     assert estate.suspended() == (True, True)
     assert "components/podinfo/kustomization-object.yaml" in estate.repository.files()
@@ -272,9 +243,9 @@ def test_a_descriptor_that_went_with_the_former_component_version_is_made_again(
     with StubApi([*make.controller_estate(component_version=version), other], controller) as api:
         controller.api = api
         kubeconfig(api, tmp_path)
-        status, output = play(tmp_path, {}, str(book))
+        status, output = run_playbook(tmp_path, str(book), {})
         assert status == 0, output[-3000:]
         assert controller.shown == ["ComponentVersion", "Localization"]
         writes = len(api.writes)
-        status, output = play(tmp_path, {}, str(book))
+        status, output = run_playbook(tmp_path, str(book), {})
         assert status == 0 and len(api.writes) == writes, output[-3000:]

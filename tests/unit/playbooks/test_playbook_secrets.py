@@ -8,11 +8,6 @@ Needs the controller's Python, so it lies outside of the tests that run on every
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 import threading
 from base64 import b64encode
 from pathlib import Path
@@ -20,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support.components import component, local, put_component
-from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
 from ansible_collections.ocm.airgap.tests.support.places import RegistryPlace
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
 
 NAME = "acme.test/product"
@@ -69,11 +64,6 @@ PLAYBOOK = """
 """
 
 
-def ansible_playbook():
-    beside = Path(sys.executable).parent / "ansible-playbook"
-    return str(beside) if beside.exists() else shutil.which("ansible-playbook")
-
-
 class ArgumentWatch:
     """Looks at the arguments of all processes again and again, for a text that must not be among them."""
 
@@ -104,8 +94,6 @@ class ArgumentWatch:
 
 def test_no_secret_in_a_playbook_at_its_most_verbose(place, tmp_path):
     """The secret comes out of a file, as out of a vault; the target runs with this very Python."""
-    program = ansible_playbook()
-    assert program, "The test needs ansible-playbook on PATH."
     (tmp_path / "play.yml").write_text(PLAYBOOK)
     variables = {
         "host": place.host,
@@ -114,31 +102,11 @@ def test_no_secret_in_a_playbook_at_its_most_verbose(place, tmp_path):
         "secret": CANARY,
         "wrong": WRONG,
         "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
     }
-    (tmp_path / "variables.json").write_text(json.dumps(variables))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "REGISTRY_"))}
-    (tmp_path / "ansible.cfg").write_text("")
-    own = {
-        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTION.parents[2]),
-        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-        "ANSIBLE_HOME": str(tmp_path / "home"),
-        "OCM_AIRGAP_AUTH_FILE": os.devnull,
-    }
-    variables_file = f"@{tmp_path / 'variables.json'}"
-    command = [program, "-vvvv", "-i", "localhost,", "-e", variables_file, "--diff", str(tmp_path / "play.yml")]
+    options = ("-vvvv", "-i", "localhost,", "--diff")
     with ArgumentWatch(CANARY) as watch:
-        result = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(environment, **own, LC_ALL="C.UTF-8"),
-            cwd=str(tmp_path),
-            check=False,
-            timeout=300,
-        )
-    output = result.stdout.decode("utf-8", "replace")
-    assert result.returncode == 0, output[-3000:]
+        status, output = run_playbook(tmp_path, str(tmp_path / "play.yml"), variables, *options)
+    assert status == 0, output[-3000:]
     assert "not accepted" in output
     coded = [b64encode(f"writer:{secret}".encode()).decode() for secret in (CANARY, WRONG)]
     assert not [secret for secret in (CANARY, WRONG, *coded) if secret in output]

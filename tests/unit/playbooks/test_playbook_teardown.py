@@ -9,16 +9,12 @@ Needs the controller's Python, so it lies outside of the tests that run on every
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support.cluster import OCM_API, StubApi
 from ansible_collections.ocm.airgap.tests.support.delivered import LOCK, OWN, Estate, estate
-from ansible_collections.ocm.airgap.tests.support.modules import COLLECTION
-from ansible_collections.ocm.airgap.tests.unit.playbooks.test_playbook_secrets import ansible_playbook
+from ansible_collections.ocm.airgap.tests.support.playbook import run_playbook
 from ansible_collections.ocm.airgap.tests.unit.plugins.module_utils.support.git_server import run_git_server
 
 pytest.importorskip("kubernetes")
@@ -51,31 +47,12 @@ class Play:
         }
 
     def run(self, *options, **more):
-        """Exit status and output. more: variables without their prefix."""
+        """more: variables without their prefix."""
         values = dict(self.variables, **{f"ocm_airgap_{name}": value for name, value in more.items()})
-        (self.folder / "variables.json").write_text(json.dumps(values))
-        (self.folder / "ansible.cfg").write_text("")
-        own = {
-            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join([str(COLLECTION.parents[2]), *sys.path]),
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "LC_ALL": "C.UTF-8",
-        }
-        command = [ansible_playbook(), "-e", f"@{self.folder / 'variables.json'}", *options, "ocm.airgap.teardown"]
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ, **own),
-            cwd=str(self.folder),
-            check=False,
-            timeout=600,
-        )
-        return done.returncode, done.stdout.decode("utf-8", "replace")
+        return run_playbook(self.folder, "ocm.airgap.teardown", values, *options)
 
 
 def test_it_is_asked_for_twice_and_goes_once(tmp_path):
-    assert ansible_playbook(), "The test needs ansible-playbook on PATH."
     with StubApi(estate()) as api, run_git_server(tmp_path / "server", "robot:git-password-1") as server:
         repository, here = server.repository(), Estate(api, ocm_controller=False)
         repository.commit(tmp_path / "clone", FILES, subject="Delivered")
