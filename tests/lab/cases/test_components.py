@@ -39,6 +39,7 @@ spec:
       labels: {{app: {name}}}
     spec:
       automountServiceAccountToken: false
+      terminationGracePeriodSeconds: 1
       containers:
         - name: {name}
           image: {image}

@@ -16,29 +16,13 @@ from ..ansible_run import Run, Task
 from ..conftest import deliveries
 from ..estate import Cluster, Lab, until
 from ..site import Site
+from ..test_components import DEPLOYMENT
 
 pytestmark = pytest.mark.alone
 
 ONE, TWO = "example.org/one", "example.org/two"
 # It is on the node, whose sandboxes are made of it.
 IMAGE = "lab.test/pause:1"
-MANIFESTS = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-spec:
-  selector:
-    matchLabels: {{app: {name}}}
-  template:
-    metadata:
-      labels: {{app: {name}}}
-    spec:
-      automountServiceAccountToken: false
-      terminationGracePeriodSeconds: 1
-      containers:
-        - {{name: {name}, image: "{image}"}}
-"""
 # No pod of it runs: its volume is the one that a test makes.
 STATEFUL = """\
 apiVersion: apps/v1
@@ -104,11 +88,11 @@ class Story:
     def publish(self) -> None:
         folder, name = self.site.folder, self.site.name
         one = {
-            "one.yaml": MANIFESTS.format(name="one", image=IMAGE),
+            "one.yaml": DEPLOYMENT.format(name="one", image=IMAGE),
             "db.yaml": STATEFUL.format(image=IMAGE),
             "claim.yaml": CLAIM.format(site=name),
         }
-        two = {"two.yaml": MANIFESTS.format(name="two", image=IMAGE)}
+        two = {"two.yaml": DEPLOYMENT.format(name="two", image=IMAGE)}
         constructor = {"components": [component(folder / "one", ONE, one), component(folder / "two", TWO, two)]}
         self.site.source = str(folder / "published")
         options = {"repository": self.site.source, "constructor": constructor}
