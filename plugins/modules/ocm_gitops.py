@@ -21,6 +21,7 @@ description:
 author:
   - ocm.airgap contributors (@ocm-airgap)
 extends_documentation_fragment:
+  - ocm.airgap.git
   - ocm.airgap.registries
   - ocm.airgap.attributes
 options:
@@ -184,10 +185,6 @@ options:
   git_url:
     description: The Git repository. Without it, objects are rendered and returned, and nothing is written.
     type: str
-  git_branch:
-    description: The branch that the cluster reads.
-    type: str
-    default: main
   git_push_branch:
     description: Another branch to push to, when O(git_branch) is protected.
     type: str
@@ -213,21 +210,6 @@ options:
       - Check mode goes on and predicts the commit.
     type: bool
     default: false
-  git_username:
-    description: The account at the Git server.
-    type: str
-  git_password:
-    description: Its password or token.
-    type: str
-  git_ssh_key:
-    description: A private key file for SSH.
-    type: path
-  git_known_hosts:
-    description: A file with the keys of the Git server, as SSH keeps them.
-    type: path
-  git_ca_path:
-    description: A PEM file with the authority of the Git server's certificate.
-    type: path
   git_author:
     description: The author of commits, C(Name <address>).
     type: str
@@ -235,14 +217,6 @@ options:
   git_message:
     description: The message of the commit. The default names components and versions.
     type: str
-  git_executable:
-    description: The program.
-    type: str
-    default: git
-  git_timeout:
-    description: Seconds that a request to the Git server may take.
-    type: int
-    default: 120
 requirements:
   - jsonpath-ng
   - jsonschema
@@ -440,6 +414,7 @@ components:
           sample: {ocm-system/air-gapped-ops: [components/redis]}
 """
 
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.git import git_arguments
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.gitops import gitops
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.localize import libraries
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
@@ -483,20 +458,13 @@ def main() -> None:
         components=dict(type="list", elements="dict", required=True, options=component),
         foreign_images=dict(type="str", choices=["fail", "warn", "allow"], default="fail"),
         git_url=dict(type="str"),
-        git_branch=dict(type="str", default="main"),
         git_push_branch=dict(type="str"),
         git_adopt=dict(type="bool", default=False),
         git_files=dict(type="list", elements="str"),
         stop_for_handover=dict(type="bool", default=False),
-        git_username=dict(type="str"),
-        git_password=dict(type="str", no_log=True),
-        git_ssh_key=dict(type="path", no_log=False),
-        git_known_hosts=dict(type="path"),
-        git_ca_path=dict(type="path"),
         git_author=dict(type="str", default="ocm.airgap <ocm.airgap@localhost>"),
         git_message=dict(type="str"),
-        git_executable=dict(type="str", default="git"),
-        git_timeout=dict(type="int", default=120),
+        **git_arguments(),
     )
     run_module(arguments, gitops, libraries())
 

@@ -47,24 +47,11 @@ _MEANT_WHEN_ZERO = frozenset(
 _MEANT_WHEN_EMPTY = frozenset(("emptyDir",))
 _KEYS = {"volumeMounts": ("mountPath",), "volumeDevices": ("devicePath",)}
 _USUAL_KEYS = ("name", "containerPort", "port")
+# Anything may stand below these, also a secret under a name that does not tell.
+_ANYTHING = frozenset(("annotations", "args", "binaryData", "command", "data", "env", "stringData", "values"))
+_NEVER_SHOWN = _ANYTHING | {"valuesContent"}
 # What lies below these is a text for somebody else: it is compared letter by letter.
-_FREE = frozenset(
-    (
-        "annotations",
-        "args",
-        "binaryData",
-        "command",
-        "data",
-        "env",
-        "labels",
-        "matchLabels",
-        "nodeSelector",
-        "parameters",
-        "stringData",
-        "substitute",
-        "values",
-    )
-)
+_FREE = _ANYTHING | {"labels", "matchLabels", "nodeSelector", "parameters", "substitute"}
 _QUANTITIES = frozenset(
     (
         "allocatable",
@@ -89,20 +76,6 @@ _SUFFIXES.update({f"{text}i": Decimal(1024) ** power for power, text in enumerat
 _DURATION = re.compile(r"\A(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+\Z")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-# Anything may stand below these, also a secret under a name that does not tell.
-_NEVER_SHOWN = frozenset(
-    (
-        "annotations",
-        "args",
-        "binaryData",
-        "command",
-        "data",
-        "env",
-        "stringData",
-        "values",
-        "valuesContent",
-    )
-)
 # What else may be a secret is told by names, in what is compared letter by letter also by contents.
 _MAY_BE_SECRET = re.compile(r"pass|pwd|secret|token|cred|private|key|auth|dsn|cookie|salt", re.I)
 _NO_SECRET = re.compile(r"(?:name|namespace|kind|image)\Z", re.I)
