@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..model.errors import InvalidInput
 from ..model.labels import DELIVERY
-from .flux import applied_revision
+from .flux import applied_revision, flux_source
 from .links import Chain, Link, Reference, Wanted, link_of, revision_of
 from .objects import (
     COMPONENT_DESCRIPTOR,
@@ -33,7 +33,6 @@ from .objects import (
     POD,
     REPLICA_SET,
     RESOURCE,
-    SOURCE_KINDS,
     WORKLOAD_KINDS,
     Cluster,
     ClusterError,
@@ -359,18 +358,3 @@ def _applied_status(obj: Object, source: Optional[Object]) -> Status:
             PROGRESSING, "RevisionNotApplied", f"The source is at {there}, applied is {applied or 'nothing'}."
         )
     return status
-
-
-def flux_source(obj: Object) -> Optional[Tuple[Kind, str, str]]:
-    """Kind, namespace and name of what a Kustomization or HelmRelease takes its content from, None for others."""
-    spec = mapping(obj, "spec")
-    if kind_of(obj) == KUSTOMIZATION:
-        ref = mapping(spec, "sourceRef")
-    elif kind_of(obj) == HELM_RELEASE:
-        ref = mapping(spec, "chartRef")
-    else:
-        return None
-    kind = named(SOURCE_KINDS, text(ref, "kind"))
-    if kind is None:
-        return None
-    return kind, text(ref, "namespace") or namespace_of(obj), text(ref, "name")

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .objects import (
     HELM_RELEASE,
     KUSTOMIZATION,
     SOURCE_KINDS,
+    Kind,
     Object,
     condition,
     is_suspended,
     is_true,
     kind_of,
     mapping,
+    named,
+    namespace_of,
     sequence,
     text,
     title_of,
@@ -62,6 +65,21 @@ class Request:
     revision: str = ""
     token: str = ""
     must_answer: bool = False
+
+
+def flux_source(obj: Object) -> Optional[Tuple[Kind, str, str]]:
+    """Kind, namespace and name of what a Kustomization or HelmRelease takes its content from, None for others."""
+    spec = mapping(obj, "spec")
+    if kind_of(obj) == KUSTOMIZATION:
+        ref = mapping(spec, "sourceRef")
+    elif kind_of(obj) == HELM_RELEASE:
+        ref = mapping(spec, "chartRef")
+    else:
+        return None
+    kind = named(SOURCE_KINDS, text(ref, "kind"))
+    if kind is None:
+        return None
+    return kind, text(ref, "namespace") or namespace_of(obj), text(ref, "name")
 
 
 def conditions_of(obj: Object) -> List[Dict[str, Any]]:

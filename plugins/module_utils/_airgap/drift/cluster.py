@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from ..cluster.chain import flux_source, read_chain
-from ..cluster.flux import applied_revision, same_revision
+from ..cluster.chain import read_chain
+from ..cluster.flux import applied_revision, flux_source, same_revision
 from ..cluster.images import ContainerImage, images_of
 from ..cluster.links import Chain, Link, Wanted
 from ..cluster.objects import (

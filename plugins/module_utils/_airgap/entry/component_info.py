@@ -11,8 +11,7 @@ from ..model.errors import NotFound
 from ..model.identity import identity_of, matches, nearest_hint, identity_text, parse_selector
 from ..store.component_store import ComponentStore, open_store
 from ..store.component_version import NotAComponentVersion, StoredVersion
-from ..store.closure import Closure, Key, references_of, resolve_versions, roots_first
-from ..transfer.run import Selection
+from ..store.closure import Closure, Key, Selection, references_of, resolve_versions, roots_first
 from .module import Context
 from .selection import read_selection
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Dict, Optional
 
-from ..cluster.chain import flux_source
-from ..cluster.diagnosis import remedy_for
 from ..cluster.flux import (
     FIELD_MANAGER,
     REQUESTED_AT,
     Request,
     applied_revision,
     conditions_of,
+    flux_source,
     is_applied,
     progress,
     same_revision,
@@ -37,6 +36,7 @@ from ..cluster.objects import (
     title,
     title_of,
 )
+from ..cluster.remedies import remedy_for
 from ..cluster.status import Status, status_of
 from ..model.errors import InvalidInput, NotFound, Refused
 from .cluster import CONTACT_SECONDS, Deadline, Lasting, LiveCluster, open_cluster

@@ -8,18 +8,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..model.errors import OcmError
-from ..oci.client import Registries
-from ..oci.library import ORAS_IMPORT_ERROR
-from ..oci.settings import ConnectionOptions
-from ..store.yaml_text import YAML_IMPORT_ERROR
+
+# Modules that work with a cluster alone start without the client for registries, which takes as long as all of theirs.
+if TYPE_CHECKING:
+    from ..oci.client import Registries
+    from ..oci.settings import ConnectionOptions
 
 SHORT_SECRET = 8
-_REGISTRY_LIBRARIES = (("oras", ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR))
 
 
 def registry_arguments() -> Dict[str, Any]:
@@ -66,6 +66,9 @@ class Context:
 
     def connect(self, options: Optional[ConnectionOptions] = None) -> Registries:
         """Fresh connections with the module's options, or with others; closed at the end of the module."""
+        from ..oci.client import Registries
+        from ..oci.settings import ConnectionOptions
+
         options = options or ConnectionOptions.from_params(self.params)
         registries = Registries(options, self.mask, run_program=self._run_program)
         self._open.append(registries)
@@ -137,7 +140,7 @@ def run_module(
     """
     options = dict(registry_arguments(), **arguments) if with_registries else arguments
     module = Module(argument_spec=options, supports_check_mode=True, **rules)
-    _require(module, (_REGISTRY_LIBRARIES if with_registries else ()) + tuple(libraries))
+    _require(module, [*(_registry_libraries() if with_registries else ()), *libraries])
     _warn_of_short_secrets(module)
     context = Context(module)
     try:
@@ -151,6 +154,13 @@ def run_module(
     finally:
         context.close()
     module.exit_json(**result)
+
+
+def _registry_libraries() -> Sequence[Any]:
+    from ..oci.library import ORAS_IMPORT_ERROR
+    from ..store.yaml_text import YAML_IMPORT_ERROR
+
+    return (("oras", ORAS_IMPORT_ERROR), ("PyYAML", YAML_IMPORT_ERROR))
 
 
 def _require(module: AnsibleModule, libraries: Sequence[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping, Tuple
 from ..model.errors import InvalidInput
 from ..model.reference import ComponentReference, RepositoryReference, check_component_name
 from ..model.version import tag_of
-from ..transfer.run import Selection
+from ..store.closure import Selection
 
 
 def repository_argument(required: bool = True) -> Dict[str, Any]:

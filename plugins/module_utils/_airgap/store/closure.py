@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidContent, InvalidInput, NotFound
@@ -14,6 +15,15 @@ from .component_store import ComponentStore
 from .component_version import StoredVersion
 
 Key = Tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which component versions: component "" means all of an archive, neither version nor constraint all versions."""
+
+    component: str = ""
+    version: str = ""
+    constraint: str = ""
 
 
 def resolve_versions(

@@ -17,7 +17,7 @@ from ..oci.client import Registries
 from ..sources.content import ContentFinder
 from ..store.component_store import ComponentStore, open_store, open_target
 from ..store.component_version import StoredVersion
-from ..store.closure import Closure, Key, resolve_versions
+from ..store.closure import Closure, Key, Selection, resolve_versions
 from .execute import Executor
 from .options import TransferOptions
 from .outcome import BlobCounts
@@ -27,15 +27,6 @@ from .survey import Survey
 
 # So many targets are served at the same time.
 TARGETS_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which component versions: component "" means all of an archive, neither version nor constraint all versions."""
-
-    component: str = ""
-    version: str = ""
-    constraint: str = ""
 
 
 @dataclass
