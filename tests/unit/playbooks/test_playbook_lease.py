@@ -21,11 +21,12 @@ pytest.importorskip("ansible_collections.kubernetes.core.plugins.module_utils.k8
 
 TASKS = COLLECTION / "playbooks" / "tasks"
 TAKE = {"ansible.builtin.include_tasks": str(TASKS / "lease.yml"), "when": "lease_is_due"}
+TAKEN_AND_RETURNED = [("POST", "ocm-system"), ("DELETE", "ocm-system")]
 RETURN = {"ansible.builtin.include_tasks": str(TASKS / "lease_return.yml")}
 
 
-def requests(folder, *plays):
-    """Runs plays, each a list of tasks: the methods of the requests that wrote a Lease."""
+def requests(folder, *plays, **variables):
+    """Runs plays, each a list of tasks: method and namespace of the requests that wrote a Lease."""
     with StubApi([]) as api:
         (folder / "kubeconfig").write_text(json.dumps(api.kubeconfig))
         head = dict(
@@ -36,15 +37,23 @@ def requests(folder, *plays):
             vars_files=[str(COLLECTION / "playbooks" / "vars" / "site.yml")],
         )
         (folder / "plays.yml").write_text(json.dumps([dict(head, tasks=tasks) for tasks in plays]))
-        status, output = run_playbook(folder, str(folder / "plays.yml"), {})
+        status, output = run_playbook(folder, str(folder / "plays.yml"), variables)
         assert status == 0, output[-6000:]
-        return [asked.method for asked in api.writes if "/leases" in asked.path]
+        written = [asked for asked in api.writes if "/leases" in asked.path]
+        return [(asked.method, asked.path.partition("/namespaces/")[2].partition("/")[0]) for asked in written]
 
 
 def test_every_play_of_a_run_takes_what_the_one_before_gave_back(tmp_path):
-    assert requests(tmp_path, [TAKE, RETURN], [TAKE, TAKE, RETURN, RETURN]) == ["POST", "DELETE"] * 2
+    assert requests(tmp_path, [TAKE, RETURN], [TAKE, TAKE, RETURN, RETURN]) == TAKEN_AND_RETURNED * 2
 
 
 def test_what_was_taken_before_the_cluster_went_down_is_given_back(tmp_path):
     unanswered = {"ansible.builtin.set_fact": dict(lease_taken=dict(acquired=False, reachable=False, expires=None))}
-    assert requests(tmp_path, [TAKE, unanswered, RETURN]) == ["POST", "DELETE"]
+    assert requests(tmp_path, [TAKE, unanswered, RETURN]) == TAKEN_AND_RETURNED
+
+
+@pytest.mark.parametrize("delivery", ["controller", "rendered"])
+def test_both_deliveries_of_an_estate_in_git_keep_each_other_away(tmp_path, delivery):
+    git = dict(ocm_airgap_git_url="https://git.example.com/estate.git", ocm_airgap_flux_namespace="flux-of-team")
+    found = requests(tmp_path, [TAKE, RETURN], ocm_airgap_delivery=delivery, **git)
+    assert found == [("POST", "flux-of-team"), ("DELETE", "flux-of-team")]
