@@ -140,7 +140,7 @@ def main() -> None:
         wait_timeout=dict(type="int", default=300),
         **connection_arguments(),
     )
-    run_module(arguments, flux_reconcile, libraries=libraries(), with_registries=False)
+    run_module(arguments, flux_reconcile, libraries=libraries())
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ statistics:
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.component import component
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import repository_argument
 
 
@@ -125,7 +125,7 @@ def main() -> None:
         overwrite=dict(type="bool", default=False),
         **repository_argument(),
     )
-    run_module(
+    run_registry_module(
         arguments,
         component,
         required_one_of=[("constructor", "constructor_file")],

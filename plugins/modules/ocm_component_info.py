@@ -189,7 +189,7 @@ component_versions:
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.component_info import component_info
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import repository_argument, selection_arguments
 
 
@@ -200,7 +200,7 @@ def main() -> None:
         **repository_argument(),
         **selection_arguments(),
     )
-    run_module(arguments, component_info, mutually_exclusive=[("version", "constraint")])
+    run_registry_module(arguments, component_info, mutually_exclusive=[("version", "constraint")])
 
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ deliveries:
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.cluster import connection_arguments, libraries
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.drift import drift
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.git import git_arguments
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 
 
 def main() -> None:
@@ -275,7 +275,7 @@ def main() -> None:
         **git_arguments(),
         **connection_arguments(),
     )
-    run_module(arguments, drift, libraries())
+    run_registry_module(arguments, drift, libraries())
 
 
 if __name__ == "__main__":

@@ -417,7 +417,7 @@ components:
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.git import git_arguments
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.gitops import gitops
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.localize import libraries
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.transfer import placement_arguments
 
 
@@ -466,7 +466,7 @@ def main() -> None:
         git_message=dict(type="str"),
         **git_arguments(),
     )
-    run_module(arguments, gitops, libraries())
+    run_registry_module(arguments, gitops, libraries())
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def main() -> None:
         duration=dict(type="int", default=3600),
         **connection_arguments(),
     )
-    run_module(arguments, lease, libraries=libraries(), with_registries=False)
+    run_module(arguments, lease, libraries=libraries())
 
 
 if __name__ == "__main__":

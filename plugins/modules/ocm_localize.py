@@ -185,7 +185,7 @@ foreign_images:
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.localize import libraries, localize
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import repository_argument, selection_arguments
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.transfer import placement_arguments
 
@@ -205,7 +205,7 @@ def main() -> None:
         **placement_arguments(),
         **selection_arguments(),
     )
-    run_module(
+    run_registry_module(
         arguments,
         localize,
         libraries(),

@@ -91,8 +91,8 @@ untried:
   sample: []
 """
 
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.pull_check import pull_check
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
         allow_missing=dict(type="bool", default=False),
         shared=dict(type="list", elements="str", default=[]),
     )
-    run_module(arguments, pull_check)
+    run_registry_module(arguments, pull_check)
 
 
 if __name__ == "__main__":

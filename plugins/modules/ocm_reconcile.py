@@ -95,7 +95,7 @@ def main() -> None:
         anew=dict(type="bool", default=False),
         **connection_arguments(),
     )
-    run_module(arguments, ocm_reconcile, libraries=libraries(), with_registries=False)
+    run_module(arguments, ocm_reconcile, libraries=libraries())
 
 
 if __name__ == "__main__":

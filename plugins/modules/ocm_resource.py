@@ -118,7 +118,7 @@ content:
   sample: "kind: ConfigData"
 """
 
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.resource import resource
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import repository_argument, selection_arguments
 
@@ -132,7 +132,7 @@ def main() -> None:
         **repository_argument(),
         **selection_arguments(),
     )
-    run_module(arguments, resource, mutually_exclusive=[("version", "constraint")])
+    run_registry_module(arguments, resource, mutually_exclusive=[("version", "constraint")])
 
 
 if __name__ == "__main__":

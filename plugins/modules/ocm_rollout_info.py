@@ -229,7 +229,7 @@ diagnosis:
 """
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.cluster import connection_arguments, libraries
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.rollout_info import rollout_info
 
 
@@ -245,7 +245,7 @@ def main() -> None:
         try_images=dict(type="bool", default=True),
         **connection_arguments(),
     )
-    run_module(arguments, rollout_info, libraries=libraries(), required_one_of=[("name", "component")])
+    run_registry_module(arguments, rollout_info, libraries=libraries(), required_one_of=[("name", "component")])
 
 
 if __name__ == "__main__":

@@ -259,7 +259,7 @@ def main() -> None:
         wait_timeout=dict(type="int", default=600),
         **connection_arguments(),
     )
-    run_module(arguments, teardown, libraries=libraries(), with_registries=False)
+    run_module(arguments, teardown, libraries=libraries())
 
 
 if __name__ == "__main__":

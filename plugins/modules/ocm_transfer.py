@@ -286,7 +286,7 @@ statistics:
       sample: 1.3
 """
 
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.module import run_module
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.registries import run_registry_module
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.selection import selection_arguments
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.entry.transfer import placement_arguments, transfer
 
@@ -305,7 +305,7 @@ def main() -> None:
         **placement_arguments(),
         **selection_arguments(),
     )
-    run_module(arguments, transfer, mutually_exclusive=[("version", "constraint")])
+    run_registry_module(arguments, transfer, mutually_exclusive=[("version", "constraint")])
 
 
 if __name__ == "__main__":

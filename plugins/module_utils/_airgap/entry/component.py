@@ -13,11 +13,11 @@ from ..model.errors import InvalidContent, NotFound
 from ..model.reference import RepositoryReference
 from ..store.yaml_text import load_yaml
 from ..transfer.options import TransferOptions
-from .module import Context
+from .registries import RegistryContext
 from .transfer import finish
 
 
-def component(context: Context) -> Dict[str, Any]:
+def component(context: RegistryContext) -> Dict[str, Any]:
     """Write component versions from a constructor."""
     params = context.params
     constructor, folder = _constructor(params)

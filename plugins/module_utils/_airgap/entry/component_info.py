@@ -12,13 +12,13 @@ from ..model.identity import identity_of, matches, nearest_hint, identity_text, 
 from ..store.component_store import ComponentStore, open_store
 from ..store.component_version import NotAComponentVersion, StoredVersion
 from ..store.closure import Closure, Key, Selection, references_of, resolve_versions, roots_first
-from .module import Context
+from .registries import RegistryContext
 from .selection import read_selection
 
 ReferencePath = List[Dict[str, str]]
 
 
-def component_info(context: Context) -> Dict[str, Any]:
+def component_info(context: RegistryContext) -> Dict[str, Any]:
     """Read component versions and describe them."""
     params = context.params
     reference, selection = read_selection(params)
@@ -40,7 +40,7 @@ def component_info(context: Context) -> Dict[str, Any]:
 
 
 def _read(
-    store: ComponentStore, selection: Selection, recursive: bool, context: Context
+    store: ComponentStore, selection: Selection, recursive: bool, context: RegistryContext
 ) -> Tuple[List[StoredVersion], List[Key]]:
     keys = resolve_versions(store, selection.component, selection.version, selection.constraint)
     closure = Closure(store, recursive)

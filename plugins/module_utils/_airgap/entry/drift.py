@@ -24,7 +24,7 @@ from ..gitops.settings import delivery_name, tree_path
 from ..gitops.tree import Tree
 from .cluster import open_cluster
 from .git import git_settings
-from .module import Context
+from .registries import RegistryContext
 
 _NO_SOURCE = "no source is at hand to bring it back from (ocm_airgap_source or ocm_airgap_archive)"
 
@@ -63,7 +63,7 @@ def _keeper(place: Place, anew: bool) -> Dict[str, Any]:
     return dict(api_version=kind.api_version, kind=kind.kind, namespace=place.namespace, name=place.name, anew=anew)
 
 
-def drift(context: Context) -> Dict[str, Any]:
+def drift(context: RegistryContext) -> Dict[str, Any]:
     """Hold an estate against the locks in its Git branch. Nothing is written."""
     params = context.params
     settings = git_settings(context)
@@ -112,7 +112,7 @@ def _is_lock(path: str) -> bool:
 class _Looks:
     """How each scope is looked at. Registry and cluster are connected to when they are first asked."""
 
-    def __init__(self, context: Context, tree: Tree, commit: str) -> None:
+    def __init__(self, context: RegistryContext, tree: Tree, commit: str) -> None:
         params = context.params
         self._tree, self._commit, self._root = tree, commit, tree_path(params["git_path"], "git_path")
         self._registries, self._cluster = context.connect(), open_cluster(context)

@@ -34,10 +34,10 @@ from ..store.closure import Closure, resolve_versions
 from ..store.component_store import ComponentStore, open_store
 from ..store.component_version import StoredVersion
 from .gitops_removal import publish_settings, published_values, remove_deliveries
-from .module import Context
+from .registries import RegistryContext
 
 
-def gitops(context: Context) -> Dict[str, Any]:
+def gitops(context: RegistryContext) -> Dict[str, Any]:
     """Render deliveries, check them, and bring a Git branch to them; or take deliveries out of it."""
     params = context.params
     _check_files(params)
@@ -60,7 +60,7 @@ def gitops(context: Context) -> Dict[str, Any]:
     return values
 
 
-def _bring(context: Context, rendered: Sequence[Rendered], values: Dict[str, Any]) -> MovePlan:
+def _bring(context: RegistryContext, rendered: Sequence[Rendered], values: Dict[str, Any]) -> MovePlan:
     """Bring the branch to the deliveries, unless something has to be handed over first."""
     try:
         published = _publish(context, rendered)
@@ -97,7 +97,7 @@ class _Component:
     placement: Optional[Placement]
 
 
-def _ready(context: Context, options: Mapping[str, Any]) -> Ready:
+def _ready(context: RegistryContext, options: Mapping[str, Any]) -> Ready:
     store, version, placement = _open(context, options)
     try:
         delivery = read_delivery(dict(options, version=version.descriptor.version))
@@ -111,7 +111,7 @@ def _ready(context: Context, options: Mapping[str, Any]) -> Ready:
         store.close()
 
 
-def _open(context: Context, options: Mapping[str, Any]) -> Tuple[ComponentStore, StoredVersion, Optional[Placement]]:
+def _open(context: RegistryContext, options: Mapping[str, Any]) -> Tuple[ComponentStore, StoredVersion, Optional[Placement]]:
     """The component version at the target; before it is there, from where it comes, in check mode."""
     target = RepositoryReference.parse(options["repository"])
     store = open_store(target, context.connect())
@@ -135,7 +135,7 @@ def _read(store: ComponentStore, options: Mapping[str, Any]) -> StoredVersion:
     return store.read(*keys[0])
 
 
-def _localized(context: Context, component: _Component, delivery: Delivery, options: Mapping[str, Any]) -> Localized:
+def _localized(context: RegistryContext, component: _Component, delivery: Delivery, options: Mapping[str, Any]) -> Localized:
     descriptor = component.version.descriptor
     manifests = parse_selector(options["manifests"])
     element = select(descriptor.resources, manifests, str(component.version))
@@ -246,7 +246,7 @@ _FOREIGN_HINT = (
 )
 
 
-def _tell_foreign(context: Context, ready: Sequence[Ready]) -> None:
+def _tell_foreign(context: RegistryContext, ready: Sequence[Ready]) -> None:
     """Raises Refused when manifests still name images of other places, before anything is written."""
     lines = [
         f"{item.rendered.delivery.name}: {found['image']} ({found['file']}{' ' + found['path'] if found['path'] else ''})"
@@ -261,7 +261,7 @@ def _tell_foreign(context: Context, ready: Sequence[Ready]) -> None:
     context.warn(text)
 
 
-def _publish(context: Context, rendered: Sequence[Rendered]) -> Published:
+def _publish(context: RegistryContext, rendered: Sequence[Rendered]) -> Published:
     params = context.params
     settings = publish_settings(context)
     deliveries = [item.delivery for item in rendered]

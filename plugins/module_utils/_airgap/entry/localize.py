@@ -21,7 +21,7 @@ from ..sources.content import ContentFinder
 from ..store.component_store import ComponentStore, open_store
 from ..store.closure import resolve_versions
 from ..model.placement import parse_path_mapping
-from .module import Context
+from .registries import RegistryContext
 from .selection import read_selection
 
 
@@ -30,7 +30,7 @@ def libraries() -> List[Tuple[str, Any]]:
     return [("jsonpath-ng", JSONPATH_IMPORT_ERROR), ("jsonschema", JSONSCHEMA_IMPORT_ERROR)]
 
 
-def localize(context: Context) -> Dict[str, Any]:
+def localize(context: RegistryContext) -> Dict[str, Any]:
     """Localize and configure manifests."""
     params = context.params
     _check(params)
@@ -110,7 +110,7 @@ def _no_component(resource: Mapping[str, Any]) -> str:
     )
 
 
-def _values(context: Context, files: Mapping[str, bytes], result: LocalizeResult, target: str) -> Dict[str, Any]:
+def _values(context: RegistryContext, files: Mapping[str, bytes], result: LocalizeResult, target: str) -> Dict[str, Any]:
     dest = context.params["dest"]
     written: Dict[str, Any] = {}
     if dest:

@@ -11,10 +11,11 @@ from ..cluster.pull import is_there, log_in
 from ..model.errors import AuthError, InvalidInput, OcmError
 from ..model.reference import ImageReference
 from ..oci.settings import ConnectionOptions, RegistrySettings
-from .module import Context, Failed
+from .module import Failed
+from .registries import RegistryContext
 
 
-def pull_check(context: Context) -> Dict[str, Any]:
+def pull_check(context: RegistryContext) -> Dict[str, Any]:
     """Ask for every image with the account that a kubelet would use. Nothing but registries is a source of logins.
 
     Accounts that no image needs are tried by a login alone, so that none is given to a cluster untried.
@@ -30,7 +31,7 @@ def pull_check(context: Context) -> Dict[str, Any]:
     return result
 
 
-def _ask(context: Context, options: ConnectionOptions, image: ImageReference) -> Dict[str, Any]:
+def _ask(context: RegistryContext, options: ConnectionOptions, image: ImageReference) -> Dict[str, Any]:
     # An image whose host has no entry is asked for anonymously.
     account = options.entry_for(image.host, image.repository) or RegistrySettings(image.host)
     name = account.name if account.username else None
@@ -44,7 +45,7 @@ def _ask(context: Context, options: ConnectionOptions, image: ImageReference) ->
 
 
 def _log_in(
-    context: Context, options: ConnectionOptions, images: List[ImageReference]
+    context: RegistryContext, options: ConnectionOptions, images: List[ImageReference]
 ) -> Tuple[Dict[str, str], List[str]]:
     """The accounts without an image: what was said to those that are refused, and those that could not be tried."""
     needed = {options.entry_for(image.host, image.repository) for image in images}
@@ -63,7 +64,7 @@ def _log_in(
     return refused, sorted(untried)
 
 
-def _warn_of_shared(context: Context) -> None:
+def _warn_of_shared(context: RegistryContext) -> None:
     for host in context.params["shared"]:
         context.warn(
             f"The cluster gets the account for {host} that the transfer uses, which can write. Give a pull-only account "

@@ -14,11 +14,11 @@ from ..sources.content import ContentFinder, stated_digest
 from ..sources.download import Download, as_file, as_folder, as_text
 from ..store.component_store import open_store
 from ..store.closure import follow, resolve_versions
-from .module import Context
+from .registries import RegistryContext
 from .selection import read_selection
 
 
-def resource(context: Context) -> Dict[str, Any]:
+def resource(context: RegistryContext) -> Dict[str, Any]:
     """Download one resource."""
     params = context.params
     reference, selection = read_selection(params)
@@ -44,7 +44,7 @@ def resource(context: Context) -> Dict[str, Any]:
     return _values(context, found)
 
 
-def _values(context: Context, found: Download) -> Dict[str, Any]:
+def _values(context: RegistryContext, found: Download) -> Dict[str, Any]:
     dest = context.params["dest"]
     values: Dict[str, Any] = dict(
         changed=found.changed,

@@ -13,7 +13,8 @@ from ..model.reference import RepositoryReference
 from ..model.placement import parse_path_mapping
 from ..transfer.options import TransferOptions
 from ..transfer.run import Transfer, TransferResult
-from .module import Context, Failed
+from .module import Failed
+from .registries import RegistryContext
 from .selection import read_selection
 
 
@@ -30,7 +31,7 @@ def placement_arguments() -> Dict[str, Any]:
     )
 
 
-def transfer(context: Context) -> Dict[str, Any]:
+def transfer(context: RegistryContext) -> Dict[str, Any]:
     """Move component versions."""
     params = context.params
     source, selection = read_selection(params, "source")
@@ -43,7 +44,7 @@ def transfer(context: Context) -> Dict[str, Any]:
     return finish(context, result)
 
 
-def finish(context: Context, result: TransferResult) -> Dict[str, Any]:
+def finish(context: RegistryContext, result: TransferResult) -> Dict[str, Any]:
     """Tell the warnings and give the return values. Raises Failed, with the values, when a target failed."""
     for warning in dict.fromkeys(result.warnings):
         context.warn(warning)
