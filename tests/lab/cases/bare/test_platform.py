@@ -182,8 +182,7 @@ class TestPlatform:
         digest = (opened.folder / "digest").read_text(encoding="utf-8")
         (far / "home").mkdir()
         nothing = {"HOME": str(far / "home"), "PATH": "/usr/bin:/bin", "TMPDIR": str(far), "PIP_NO_COMPILE": "1"}
-        python = str(Path(sys.base_prefix, "bin", Path(sys.executable).name))
-        command = [python, "-I", "-S", str(far / "bootstrap.py"), str(far / "platform.tar"), str(far / "platform")]
+        command = [os.path.realpath(sys.executable), "-I", "-S", str(far / "bootstrap.py"), str(far / "platform.tar"), str(far / "platform")]
         run(*command, "--digest", digest, "--venv", str(far / "ansible"), environment=nothing)
 
     def test_with_that_the_archive_comes_into_the_private_registry(
