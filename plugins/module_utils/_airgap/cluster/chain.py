@@ -11,7 +11,7 @@ Kustomization or HelmRelease, workloads, pods. Applied without Flux: the workloa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set
 
 from ..model.errors import InvalidInput
 from ..model.labels import DELIVERY
