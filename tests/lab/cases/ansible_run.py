@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,13 +195,20 @@ class Running:
         assert not missed, f"no task is called {self._at!r}, see {self._log}"
         return run
 
-    def kill(self, after: float) -> Run:
-        """Ends it and all of its processes after some seconds, as when a container is killed."""
+    def kill(self, results: int, after: float) -> Run:
+        """Ends it and all of its processes, some seconds after it has so many results, as when a container is killed."""
+        deadline = time.monotonic() + _TIME_LIMIT
+        while self.process.poll() is None and self._results() < results and time.monotonic() < deadline:
+            time.sleep(0.1)
         try:
             self.process.wait(after)
         except subprocess.TimeoutExpired:
             self._kill()
         return self.wait()
+
+    def _results(self) -> int:
+        record = self._folder / "record.json"
+        return record.read_bytes().count(b"\n") if record.exists() else 0
 
     def _kill(self) -> None:
         # Ansible's workers have sessions of their own. What has been stopped begins no more of them.

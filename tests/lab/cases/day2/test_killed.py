@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.alone
 KILLS = int(os.environ.get("LAB_KILLS", "5"))
 SEED = int(os.environ.get("LAB_SEED") or random.randrange(10**9))
 VERSIONS = ("6.3.5", "6.4.0")
+REPAIR = {"drift_repair": ["registry", "credentials", "cluster"]}
 
 
 @pytest.fixture(scope="class")
@@ -62,12 +63,17 @@ def nothing_stays(lab: Lab, cluster: Cluster, site: Site, version: str) -> None:
 class TestKilled:
     """One estate. site is asked for another version each time, with an empty registry; drift for what was broken."""
 
-    seconds = 0.0
+    # How many results a run has that nobody disturbs, and how many were killed, by playbook.
+    results: ClassVar[dict[str, int]] = {}
+    killed: ClassVar[dict[str, int]] = {"site": 0, "drift": 0}
 
-    def test_a_run_from_which_the_moments_are_taken(self, site: Site, lab: Lab, cluster: Cluster) -> None:
-        started = time.monotonic()
-        finish(site, "site")
-        type(self).seconds = time.monotonic() - started
+    def test_a_run_of_site_from_which_the_moments_are_taken(self, site: Site, lab: Lab, cluster: Cluster) -> None:
+        self.results["site"] = len(finish(site, "site").tasks)
+        nothing_stays(lab, cluster, site, VERSIONS[0])
+
+    def test_a_run_of_drift_from_which_the_moments_are_taken(self, site: Site, lab: Lab, cluster: Cluster) -> None:
+        self._break(site, cluster)
+        self.results["drift"] = len(finish(site, "drift", **REPAIR).tasks)
         nothing_stays(lab, cluster, site, VERSIONS[0])
 
     def test_of_two_runs_at_once_one_is_refused(self, site: Site, cluster: Cluster) -> None:
@@ -95,9 +101,7 @@ class TestKilled:
         version, commits = VERSIONS[(number + 1) % 2], site.repository.commits()
         repositories = lab.private_folder / "data" / "docker" / "registry" / "v2" / "repositories"
         shutil.rmtree(repositories / site.name)
-        after = moments.uniform(0.5, self.seconds)
-        killed = begin(site, "site", version=version).kill(after)
-        self._tell("site", number, after, killed)
+        self._kill("site", number, begin(site, "site", version=version), moments)
         finish(site, "site", version=version)
         assert site.repository.commits() == commits + 1
         nothing_stays(lab, cluster, site, version)
@@ -105,10 +109,9 @@ class TestKilled:
     @pytest.mark.parametrize("number", range(KILLS))
     def test_drift(self, site: Site, lab: Lab, cluster: Cluster, moments: random.Random, number: int) -> None:
         version, commits = VERSIONS[KILLS % 2], site.repository.commits()
-        wanted = {"version": version, "drift_repair": ["registry", "credentials", "cluster"]}
+        wanted = {"version": version, **REPAIR}
         self._break(site, cluster)
-        after = moments.uniform(0.5, self.seconds)
-        self._tell("drift", number, after, begin(site, "drift", **wanted).kill(after))
+        self._kill("drift", number, begin(site, "drift", **wanted), moments)
         if finish(site, "drift", **wanted).states("changed") == []:
             # The killed one had done all but giving the Lease back. The next run that writes takes it.
             finish(site, "site", version=version).must_change_nothing()
@@ -116,6 +119,11 @@ class TestKilled:
         assert self._deployment(site, cluster)["spec"]["replicas"] != 2
         assert site.repository.commits() == commits
         nothing_stays(lab, cluster, site, version)
+
+    @pytest.mark.parametrize("playbook", ["site", "drift"])
+    def test_they_were_killed(self, playbook: str) -> None:
+        """Some have ended before: what another one has done already is done with fewer results."""
+        assert self.killed[playbook] * 2 > KILLS
 
     def test_another_run_changes_nothing(self, site: Site) -> None:
         watch = site.watch()
@@ -133,8 +141,10 @@ class TestKilled:
         (found,) = cluster.list("deployments", site.namespace)
         return found
 
-    @staticmethod
-    def _tell(playbook: str, number: int, after: float, killed: Run) -> None:
+    def _kill(self, playbook: str, number: int, running: Running, moments: random.Random) -> None:
+        results, after = moments.randrange(self.results[playbook]), moments.uniform(0.0, 1.5)
+        killed = running.kill(results, after)
+        self.killed[playbook] += killed.status < 0
         task = killed.tasks[-1].name if killed.tasks else "nothing"
         how = "had ended" if killed.status >= 0 else f"was killed after {task!r}"
-        print(f"\n{playbook} {number}: after {after:.1f} s it {how}")
+        print(f"\n{playbook} {number}: {after:.1f} s after {results} results it {how}")
