@@ -96,6 +96,17 @@ options:
     type: list
     elements: str
     default: []
+  part_size:
+    description:
+      - Write an archive that is a C(.tar) or C(.tgz) in parts, for media that are too small for it or, as FAT32 has it, take
+        no file of 4 GiB. Bytes, or with a unit, V(700M), V(4G), of 1024 each; a DVD that is sold as 4.7 GB takes V(4480M).
+      - C(x.tar) becomes C(x.tar.001), C(x.tar.002) and so on, each a little smaller than this, and C(x.tar.parts.json), which
+        tells size and digest of each and is written last.
+      - Every module reads C(./x.tar) where these files lie, without joining them on the disk. Parts that are missing, swapped,
+        changed or of another archive are all named before anything is read from them.
+      - An archive that is there keeps its form, in parts or whole, without this option, and gets the form that is asked for
+        with it.
+    type: bytes
   check:
     description:
       - How far a target that has the component version already is believed.
@@ -140,6 +151,14 @@ EXAMPLES = r"""
     target: ./podinfo.tgz
     component: phoban.io/podinfo
     constraint: ">=6.3.5"
+
+- name: Onto a stick with FAT32
+  ocm.airgap.ocm_transfer:
+    source: ghcr.io/phoban01
+    target: ./podinfo.tar
+    part_size: 4G
+    component: phoban.io/podinfo
+    version: 6.3.5
 
 - name: From the medium into two registries
   ocm.airgap.ocm_transfer:
@@ -300,6 +319,7 @@ def main() -> None:
         recursive=dict(type="bool", default=True),
         overwrite=dict(type="bool", default=False),
         by_reference_access_types=dict(type="list", elements="str", default=[]),
+        part_size=dict(type="bytes"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),
         **placement_arguments(),

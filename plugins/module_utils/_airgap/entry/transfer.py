@@ -11,6 +11,7 @@ from ..model.errors import InvalidInput
 from ..model.identity import parse_selector
 from ..model.reference import RepositoryReference
 from ..model.placement import parse_path_mapping
+from ..store.parts import check_part_size
 from ..transfer.options import TransferOptions
 from ..transfer.run import Transfer, TransferResult
 from .module import Failed
@@ -38,6 +39,8 @@ def transfer(context: RegistryContext) -> Dict[str, Any]:
     targets = [RepositoryReference.parse(target) for target in params["target"]]
     if not targets or len(set(map(str, targets))) != len(targets):
         raise InvalidInput("target must name at least one repository, and each only once.")
+    if params["part_size"] is not None and not any(target.is_archive for target in targets):
+        raise InvalidInput("part_size is given, but no target is an archive.", "Leave it out.")
     with context.temporary_folder("ocm-transfer-") as folder:
         move = Transfer(read_options(params), context.connect, context.check_mode, folder)
         result = move.run(source, targets, selection)
@@ -72,6 +75,7 @@ def read_options(params: Dict[str, Any]) -> TransferOptions:
         check=params["check"],
         resources=_resources(params["resources"]),
         concurrency=params["concurrency"],
+        part_size=0 if params["part_size"] is None else check_part_size(params["part_size"]),
     )
 
 
@@ -107,6 +111,7 @@ def _diff(result: TransferResult) -> List[Dict[str, str]]:
             after.append(line if item["action"] != "updated" else f"{line} (updated)")
             moved = [entry for entry in result.resources if _belongs(entry, item)]
             after += [f"  {entry['kind']} {entry['name']}: {_place(entry)} ({entry['action']})" for entry in moved]
+        after += ["the archive's file is written again"] if target in result.rewritten else []
         found.append(dict(before_header=target, after_header=target, before=_text(before), after=_text(after)))
     return found
 

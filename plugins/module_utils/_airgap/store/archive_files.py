@@ -16,10 +16,11 @@ import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterator, List, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from ..model.digest import Digester, verified
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
+from .parts import JoinedParts, open_parts
 from .safe_tar import (
     BLOCK,
     END_OF_ARCHIVE,
@@ -35,6 +36,8 @@ from .safe_tar import (
 MAX_INDEX_SIZE = 64 * 1024 * 1024
 MAX_ENTRIES = 1_000_000
 PARTIAL = ".part-"
+# Bytes of a file: (how many, from where) -> content
+ReadAt = Callable[[int, int], bytes]
 
 
 class ArchiveFiles(ABC):
@@ -67,13 +70,14 @@ class ArchiveFiles(ABC):
 class BlockSource:
     """A context manager that yields the blocks of a part of a file."""
 
-    def __init__(self, path_or_file, offset: int = 0, size: int = -1) -> None:
-        self._source, self._offset, self._size = path_or_file, offset, size
+    def __init__(self, source: Union[str, ReadAt], offset: int = 0, size: int = -1) -> None:
+        """source: the path of a file that is read whole, or what reads `size` bytes from `offset` on."""
+        self._source, self._offset, self._size = source, offset, size
         self._own: Optional[BinaryIO] = None
 
     def __enter__(self) -> Iterator[bytes]:
-        if isinstance(self._source, int):
-            return self._by_offset()
+        if callable(self._source):
+            return self._by_offset(self._source)
         self._own = open(self._source, "rb")
         return iter(lambda: self._own.read(BLOCK), b"")
 
@@ -81,10 +85,10 @@ class BlockSource:
         if self._own is not None:
             self._own.close()
 
-    def _by_offset(self) -> Iterator[bytes]:
+    def _by_offset(self, read_at: ReadAt) -> Iterator[bytes]:
         position, end = self._offset, self._offset + self._size
         while position < end:
-            block = os.pread(self._source, min(BLOCK, end - position), position)
+            block = read_at(min(BLOCK, end - position), position)
             if not block:
                 return
             position += len(block)
@@ -179,12 +183,19 @@ class FolderFiles(ArchiveFiles):
 
 
 class TarFiles(ArchiveFiles):
-    """An archive that is a tar or a gzipped tar, read only. Raises InvalidContent for damage."""
+    """An archive that is a tar or a gzipped tar, whole or in parts, read only. Raises InvalidContent for damage.
 
-    def __init__(self, path: str) -> None:
+    part_size: what the user asked for when it was written in parts, else 0.
+    """
+
+    def __init__(self, path: str, unfinished: str = "") -> None:
+        """unfinished: where a run that was interrupted may have left all parts, see `parts.open_parts`."""
         self.path = path
-        self._file = open(path, "rb")
-        if is_gzip(self._file.read(2)):
+        joined = open_parts(path, unfinished)
+        self.part_size = joined.index.part_size if joined else 0
+        self._file: Any = joined or open(path, "rb")
+        self.is_compressed = is_gzip(self._file.read(2))
+        if self.is_compressed:
             self._file = _unpacked(self._file, path)
         self._places = _places(self._file, path)
 
@@ -196,7 +207,12 @@ class TarFiles(ArchiveFiles):
         if name not in self._places:
             raise NotFound(f"{self.path} has no {name}.", "The archive is incomplete: copy it again.")
         offset, size = self._places[name]
-        return BlockSource(self._file.fileno(), offset, size)
+        return BlockSource(self._read_at, offset, size)
+
+    def _read_at(self, size: int, position: int) -> bytes:
+        if isinstance(self._file, JoinedParts):
+            return self._file.read_at(size, position)
+        return os.pread(self._file.fileno(), size, position)
 
     def names(self) -> List[str]:
         return list(self._places)
@@ -258,16 +274,22 @@ def pack(files: ArchiveFiles, names: List[str], path: str, compress: bool) -> No
     handle, temporary = tempfile.mkstemp(prefix=PARTIAL, dir=os.path.dirname(os.path.abspath(path)))
     try:
         with os.fdopen(handle, "wb") as file:
-            packer = zlib.compressobj(1, zlib.DEFLATED, 31) if compress else None
-            for block in _packed(files, names):
-                file.write(packer.compress(block) if packer else block)
-            if packer:
-                file.write(packer.flush())
+            for block in packed_blocks(files, names, compress):
+                file.write(block)
             os.fchmod(file.fileno(), 0o644)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def packed_blocks(files: ArchiveFiles, names: List[str], compress: bool) -> Iterator[bytes]:
+    """What `pack` writes."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31) if compress else None
+    for block in _packed(files, names):
+        yield packer.compress(block) if packer else block
+    if packer:
+        yield packer.flush()
 
 
 def _packed(files: ArchiveFiles, names: List[str]) -> Iterator[bytes]:

@@ -18,8 +18,9 @@ from ..oci.client import Registries
 from .archive_files import PARTIAL, ArchiveFiles, FolderFiles, TarFiles
 from .component_archive import read_component_archive
 from .component_version import NotAComponentVersion, StoredVersion, read_component_version
-from .ctf import INDEX, Ctf, TarTarget
+from .ctf import INDEX, Ctf, TarTarget, is_there
 from .descriptor_codec import FILE_NAME
+from .parts import is_split
 from .repository import ArtifactRepository, WritableRepository
 
 
@@ -98,6 +99,11 @@ class ComponentStore(ABC):
         """What a transfer to this store appends to a descriptor's repository contexts; None for archives."""
         return None
 
+    @property
+    def needs_writing(self) -> bool:
+        """True if what is there has to be written again although all content is there."""
+        return False
+
     def begin(self) -> None:
         """Called before the first write. Raises Refused while another run writes to the same archive."""
 
@@ -165,6 +171,10 @@ class CtfStore(ComponentStore):
     def artifacts(self, path: str) -> WritableRepository:
         return self.ctf.repository(path)
 
+    @property
+    def needs_writing(self) -> bool:
+        return self._target is not None and self._target.needs_writing
+
     def begin(self) -> None:
         (self._target or self.ctf).begin()
 
@@ -228,16 +238,17 @@ def open_store(reference: RepositoryReference, registries: Registries) -> Compon
     if not reference.is_archive:
         return RegistryStore(reference, registries)
     path = os.path.expanduser(reference.path)
-    if not os.path.exists(path):
+    if not os.path.exists(path) and not is_split(path):
         raise NotFound(f"{reference.path} does not exist.", "Check the path of the archive.")
     kind, files = _open_files(path, reference)
     return CtfStore(reference, Ctf(path, files)) if kind == INDEX else ComponentArchiveStore(reference, files)
 
 
-def open_target(reference: RepositoryReference, registries: Registries) -> ComponentStore:
+def open_target(reference: RepositoryReference, registries: Registries, part_size: int = 0) -> ComponentStore:
     """Open a repository for writing; an archive that is not there begins empty, and nothing is created yet.
 
-    Raises Refused for a file or folder that is something else.
+    part_size: for a tar, write it in parts that are smaller than so many bytes. Raises Refused for a file or folder
+    that is something else.
     """
     if not reference.is_archive:
         return RegistryStore(reference, registries)
@@ -245,16 +256,15 @@ def open_target(reference: RepositoryReference, registries: Registries) -> Compo
     archive_format = archive_format_of(reference)
     if os.path.isdir(path) and os.listdir(path):
         _refuse_unless_ctf(FolderFiles(path), path)
-    if os.path.isdir(path) or (not os.path.exists(path) and archive_format == "directory"):
+    if os.path.isdir(path) or (not is_there(path) and archive_format == "directory"):
+        if part_size:
+            raise InvalidInput(f"{reference.path} is a folder: part_size is for files.", "Name the archive .tar or .tgz.")
         folder = FolderFiles(path)
         return CtfStore(reference, Ctf(path, folder, folder))
-    compress = archive_format == "tgz"
-    if os.path.exists(path):
-        existing = _open_files(path, reference)[1]
-        _refuse_unless_ctf(existing, path)
-        existing.close()
-        compress = _is_gzip_file(path)
-    target = TarTarget(path, compress)
+    target = TarTarget(path, archive_format == "tgz", part_size)
+    if target.base is not None and _kind_of(target.base, reference) != INDEX:
+        target.ctf.close()
+        _refuse_unless_ctf(target.base, path)
     return CtfStore(reference, target.ctf, target)
 
 
@@ -264,16 +274,16 @@ def _refuse_unless_ctf(files: ArchiveFiles, path: str) -> None:
         raise Refused(f"{path} exists and is not a CTF ({INDEX} is missing).", "Choose another target or remove it.")
 
 
-def _is_gzip_file(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
 def _open_files(path: str, reference: RepositoryReference) -> Tuple[str, ArchiveFiles]:
     files: ArchiveFiles = FolderFiles(path) if os.path.isdir(path) else TarFiles(path)
+    return _kind_of(files, reference), files
+
+
+def _kind_of(files: ArchiveFiles, reference: RepositoryReference) -> str:
+    """The file that tells what an archive is. Closes it and raises InvalidContent when there is none."""
     for name in (INDEX, FILE_NAME):
         if files.size(name) is not None:
-            return name, files
+            return name
     files.close()
     raise InvalidContent(
         f"{reference.path} is neither a CTF ({INDEX}) nor a component archive ({FILE_NAME}).",

@@ -18,7 +18,8 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
-from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack
+from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack, packed_blocks
+from .parts import SUFFIX, has_unplaced_parts, is_split, place_parts, write_parts
 from .repository import Blocks, OpenSource, WritableRepository
 
 INDEX = "artifact-index.json"
@@ -227,31 +228,50 @@ class CtfRepository(WritableRepository):
 class TarTarget:
     """A tar that is written: new files are collected in a folder beside it and packed with the old ones at the end."""
 
-    def __init__(self, path: str, compress: bool) -> None:
-        self.path, self._compress = path, compress
-        folder, name = os.path.split(os.path.abspath(path))
-        self._staging = FolderFiles(os.path.join(folder, f".{name}.unfinished"))
-        base = TarFiles(path) if os.path.isfile(path) else None
-        self._base = os.stat(path) if base else None
+    def __init__(self, path: str, compress: bool, part_size: int = 0) -> None:
+        """compress: for an archive that is not there yet. part_size: write it in parts; 0 keeps the form that is there."""
+        self.path = path
+        self._staging = FolderFiles(unfinished_folder(path))
+        self.base = base = TarFiles(path, self._staging.path) if is_there(path) else None
+        self._base_is = _identity(path)
+        self._compress = base.is_compressed if base else compress
+        self._part_size = part_size or (base.part_size if base else 0)
+        self._other_form = base is not None and base.part_size != self._part_size
         # What an unfinished run has put into its index is not in the tar yet; its blobs are used.
         self.ctf = Ctf(path, _Layers(self._staging, base), self._staging, _Layers(base))
+
+    @property
+    def needs_writing(self) -> bool:
+        """True if what is there is not in the form that is asked for, or not in its place, whatever its content."""
+        return self._other_form or has_unplaced_parts(self._staging.path)
 
     def begin(self) -> None:
         """Become the only writer. Raises Refused while there is one, or if one has replaced the tar since it was read."""
         self.ctf.begin()
-        now = os.stat(self.path) if os.path.isfile(self.path) else None
-        if (now and now.st_ino) != (self._base and self._base.st_ino):
+        if _identity(self.path) != self._base_is:
             raise Refused(f"Another run has written {self.path} meanwhile.", "Run again.")
+        if place_parts(self.path, self._staging.path):
+            _empty_folder(self._staging.path)
 
     def commit(self) -> None:
         """Pack what is reachable from the index, if anything was written. The old file is replaced at the end."""
-        if os.path.isdir(self._staging.path):
+        if not os.path.isdir(self._staging.path):
+            return
+        if os.listdir(self._staging.path) or self._other_form:
             self.ctf.write_index()
-            packed = os.path.join(self._staging.path, "packed")
-            pack(self.ctf._files, [INDEX] + sorted(_reachable(self.ctf)), packed, self._compress)
-            os.replace(packed, self.path)
-            self.ctf.close()
-            self.drop_unfinished()
+            self._pack([INDEX] + sorted(_reachable(self.ctf)))
+        self.ctf.close()
+        self.drop_unfinished()
+
+    def _pack(self, names: List[str]) -> None:
+        files, staging = self.ctf._files, self._staging.path
+        if self._part_size:
+            write_parts(packed_blocks(files, names, self._compress), self.path, self._part_size, staging)
+            place_parts(self.path, staging)
+            return
+        packed = os.path.join(staging, "packed")
+        pack(files, names, packed, self._compress)
+        os.replace(packed, self.path)
 
     def has_unfinished(self) -> bool:
         return os.path.isdir(self._staging.path)
@@ -259,6 +279,31 @@ class TarTarget:
     def drop_unfinished(self) -> None:
         """Remove what was collected and is not needed any more."""
         shutil.rmtree(self._staging.path, ignore_errors=True)
+
+
+def unfinished_folder(path: str) -> str:
+    """Where what is written to a tar is collected."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(folder, f".{name}.unfinished")
+
+
+def is_there(path: str) -> bool:
+    """True if there is a tar to read, whole, in parts, or in parts that are to be put in their place."""
+    return os.path.isfile(path) or is_split(path) or has_unplaced_parts(unfinished_folder(path))
+
+
+def _identity(path: str) -> Optional[Tuple[int, int]]:
+    """What tells a tar from another one that was put in its place."""
+    there = next((name for name in (path, path + SUFFIX) if os.path.isfile(name)), None)
+    return (os.stat(there).st_ino, os.stat(there).st_mtime_ns) if there else None
+
+
+def _empty_folder(path: str) -> None:
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 class _Layers(ArchiveFiles):

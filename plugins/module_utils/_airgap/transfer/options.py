@@ -23,6 +23,7 @@ class TransferOptions:
     access (media type, name, where content lies) is wanted at the target, too, also when the content is the same; the
     localReference of its local blobs is the digest of their content, for artifacts that of the main manifest.
     resources: selectors of the only elements that are looked at, at a target that has the version; () for all.
+    part_size: archives that are files are written in parts smaller than so many bytes; 0 leaves their form to themselves.
     """
 
     copy_resources: bool = True
@@ -36,6 +37,7 @@ class TransferOptions:
     adopt_accesses: bool = False
     resources: Tuple[Mapping[str, str], ...] = ()
     concurrency: int = 4
+    part_size: int = 0
 
     def by_value(self, kind: str, access: Access) -> bool:
         """True if the content of a resource or source with this access has to move."""

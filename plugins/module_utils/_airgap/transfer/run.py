@@ -31,17 +31,21 @@ TARGETS_AT_ONCE = 16
 
 @dataclass
 class TransferResult:
-    """What a transfer did, or in check mode would do. failures: (target, error) of targets that failed."""
+    """What a transfer did, or in check mode would do. failures: (target, error) of targets that failed.
+
+    rewritten: archives that have everything and are written again, in the form that is asked for.
+    """
 
     component_versions: List[Dict[str, Any]] = field(default_factory=list)
     resources: List[Dict[str, Any]] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
     statistics: Dict[str, Any] = field(default_factory=dict)
     failures: List[Tuple[str, OcmError]] = field(default_factory=list)
+    rewritten: List[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
-        return any(version["action"] != "unchanged" for version in self.component_versions)
+        return bool(self.rewritten) or any(version["action"] != "unchanged" for version in self.component_versions)
 
     def add(self, other: "TransferResult") -> None:
         """Take over what was done at another target."""
@@ -49,6 +53,7 @@ class TransferResult:
         self.resources.extend(other.resources)
         self.warnings.extend(other.warnings)
         self.failures.extend(other.failures)
+        self.rewritten.extend(other.rewritten)
 
 
 class Transfer:
@@ -115,7 +120,7 @@ class Transfer:
     ) -> TransferResult:
         result = TransferResult()
         try:
-            target = open_target(reference, self._target_side)
+            target = open_target(reference, self._target_side, self._options.part_size)
             try:
                 plan = Move(self._options, self._check_mode, self._counts, result).run(store, target, versions, finder)
             finally:
@@ -146,7 +151,9 @@ class Move:
         facts, target_facts = Survey(source, target, finder, self.options).look(versions)
         plan = make_plan(facts, target_facts, self.options)
         executor = Executor(plan, target, self.options.concurrency, self.counts)
-        if plan.changes and not self.check_mode:
+        if target.needs_writing and not plan.changes:
+            self.result.rewritten.append(target.location)
+        if (plan.changes or target.needs_writing) and not self.check_mode:
             executor.run()
         elif not self.check_mode:
             target.tidy()
