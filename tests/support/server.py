@@ -8,7 +8,9 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -29,7 +31,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. length: the Content-Length to send, None for the true one; a body shorter than it ends early."""
+    """What to answer. length: the Content-Length to send, None for the true one; a body shorter than it ends early.
+
+    reset: the connection is reset after the body. silence: seconds for which it stays open without a byte.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +42,8 @@ class Reply:
     length: Optional[int] = None
     without_length: bool = False
     more_headers: tuple = ()
+    reset: bool = False
+    silence: float = 0
 
 
 class ScriptedServer:
@@ -158,6 +165,17 @@ def _handler(owner: ScriptedServer) -> type:
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(reply.body)
+            if reply.silence:
+                time.sleep(reply.silence)
+            if reply.reset:
+                self._reset()
+
+        def _reset(self) -> None:
+            """Close with a reset, once the other side has had the time to read what was sent."""
+            self.wfile.flush()
+            time.sleep(0.05)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 

@@ -55,17 +55,22 @@ class Digester:
 
 
 def verified(blocks: Iterable[bytes], digest: str, size: int, where: str) -> Iterator[bytes]:
-    """Pass blocks on; after the last one raise DigestMismatch unless size and digest are as promised.
+    """Pass blocks on; raise DigestMismatch unless size and digest are as promised.
 
-    size: bytes, or -1 when it is not known. More than `size` bytes are never passed on.
+    size: bytes, or -1 when it is not known. More than `size` bytes are never passed on, and the last block only when
+    all is right: nobody who counts bytes takes damaged content for whole.
     """
-    seen = Digester(digest.partition(":")[0])
+    seen, last = Digester(digest.partition(":")[0]), b""
     for block in blocks:
         seen.update(block)
         if 0 <= size < seen.size:
             raise DigestMismatch(f"{where}: {digest} is longer than the {size} bytes that were promised.")
-        yield block
+        if last:
+            yield last
+        last = block
     if 0 <= size != seen.size:
         raise DigestMismatch(f"{where}: {digest} ended after {seen.size} of {size} bytes.")
     if seen.digest != digest:
         raise DigestMismatch(f"{where}: the content that arrived has the digest {seen.digest}, not {digest}.")
+    if last:
+        yield last

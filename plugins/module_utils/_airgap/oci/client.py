@@ -9,8 +9,9 @@ import threading
 from contextlib import contextmanager
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from ..model.content_source import OpenSource, once_more_if_damaged
 from ..model.digest import check_digest, is_digest, verified
-from ..model.errors import DigestMismatch, NotFound, RegistryError
+from ..model.errors import NotFound, RegistryError
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
 from ..model.reference import check_host
 from .authfile import RunProgram
@@ -22,10 +23,11 @@ from .failures import Place
 from .fetch import Fetcher, HttpBody
 from .library import requests
 from .retry import Retrier, RetryPolicy
+from .session import BLOCK_SIZE
 from .settings import ConnectionOptions, RegistrySettings, split_location
 from .traffic import Traffic
 from .transport import Answer, Transport, join, origin
-from .upload import BlobUpload, OpenSource
+from .upload import BlobUpload
 
 MAX_TAG_PAGE = 8 * 1024 * 1024
 MAX_TAG_PAGES = 10000
@@ -154,10 +156,7 @@ class RegistryRepository:
 
     def get_manifest(self, reference: str) -> Manifest:
         """A manifest's exact bytes, checked. Raises NotFound, DigestMismatch (after a second try), InvalidContent."""
-        try:
-            return self._get_manifest(reference)
-        except DigestMismatch:
-            return self._get_manifest(reference)
+        return once_more_if_damaged(lambda: self._get_manifest(reference))
 
     def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
         """Write a manifest's exact bytes under a tag, or under its digest.
@@ -193,20 +192,27 @@ class RegistryRepository:
     def open_blob(self, digest: str, size: int = -1) -> Iterator[Iterator[bytes]]:
         """A blob in blocks of about 1 MiB; size and digest are checked while they pass.
 
-        size: bytes as promised, -1 when unknown. A broken download goes on where it broke.
-        Raises NotFound on entering; DigestMismatch while reading.
+        size: bytes as promised, -1 when unknown. A broken download goes on where it broke. A blob that is promised to
+        fit into one block is checked before it is passed on, and read once more when it arrived damaged; who reads a
+        larger one can open it again (once_more_if_damaged).
+        Raises NotFound on entering; DigestMismatch on entering or while reading.
         """
-        check_digest(digest, self.name)
-        operation = f"read the blob {digest}"
-        call = Call(
-            "GET", self._source.get_blob_url(digest), operation, Access(self._read_path), (200,), {}, None, True
-        )
-        download = BlobDownload(self._reader, call, size)
-        try:
-            download.open()
-            yield verified(download.blocks(), digest, size, f"{self.name}, blob {digest}")
-        finally:
-            download.close()
+        if 0 <= size <= BLOCK_SIZE:
+            whole = once_more_if_damaged(lambda: self._read_blob(digest, size))
+            yield iter([whole] if whole else [])
+            return
+        with self._download(digest, size) as download:
+            yield self._verified(download, digest, size)
+
+    @contextmanager
+    def open_blob_at(self, digest: str, size: int, offset: int) -> Iterator[Iterator[bytes]]:
+        """A blob from byte `offset` on, in blocks of about 1 MiB. size: bytes of the whole blob, -1 when unknown.
+
+        Neither size nor digest are checked: whoever has the beginning does that. A registry that sends no parts is
+        read from the beginning, and what comes before the offset is left out.
+        """
+        with self._download(digest, size, offset) as download:
+            yield download.blocks()
 
     def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
         """Bring a blob here: "present" (it was here), "mounted" (from another repository) or "copied".
@@ -216,6 +222,25 @@ class RegistryRepository:
         """
         check_digest(digest, self.name)
         return BlobUpload(self._writer, self._write_path, digest, size, open_source).run(mount_from)
+
+    @contextmanager
+    def _download(self, digest: str, size: int, offset: int = 0) -> Iterator[BlobDownload]:
+        check_digest(digest, self.name)
+        url, access = self._source.get_blob_url(digest), Access(self._read_path)
+        call = Call("GET", url, f"read the blob {digest}", access, stream=True)
+        download = BlobDownload(self._reader, call, size, offset)
+        try:
+            download.open()
+            yield download
+        finally:
+            download.close()
+
+    def _read_blob(self, digest: str, size: int) -> bytes:
+        with self._download(digest, size) as download:
+            return b"".join(self._verified(download, digest, size))
+
+    def _verified(self, download: BlobDownload, digest: str, size: int) -> Iterator[bytes]:
+        return verified(download.blocks(), digest, size, f"{self.name}, blob {digest}")
 
     def _get_manifest(self, reference: str) -> Manifest:
         operation = f"read the manifest {reference}"

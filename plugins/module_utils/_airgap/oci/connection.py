@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from urllib.parse import quote, urlsplit
 
-from ..model.errors import OcmError
+from ..model.errors import OcmError, RegistryError
 from ..model.reference import DOCKER_HUB
 from .auth import Authenticator
 from .challenge import Access
@@ -21,6 +21,9 @@ from .retry import RETRYABLE_STATUSES, Retrier, RetryPolicy, TryAgain
 from .session import configure
 from .settings import RegistrySettings
 from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
+
+
+_STORAGE_REFUSED = (401, 403, 410)
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,15 @@ class Mounts:
 
 
 class HostState:
-    """What all connections to one host share: pauses that it asked for, and what it can do."""
+    """What all connections to one host share: pauses that it asked for, and what it can do.
+
+    ranges: it sends a part of a blob when it is asked for one, as far as is known.
+    """
 
     def __init__(self, retrier: Retrier) -> None:
         self.retrier = retrier
         self.mounts = Mounts()
+        self.ranges = True
 
 
 class RegistryConnection(Registry):
@@ -120,6 +127,7 @@ class RegistryConnection(Registry):
         self.host = settings.host
         shared = shared or HostState(Retrier(RetryPolicy(retries=transport.options.retries)))
         self.mounts = shared.mounts
+        self._shared = shared
         self._retrier = shared.retrier
         self._transport = transport
         self.session = transport.session(settings, self._configured_session)
@@ -147,6 +155,15 @@ class RegistryConnection(Registry):
         return self._retrier.run(action)
 
     @property
+    def ranges(self) -> bool:
+        """Whether this host sends parts of blobs, as far as is known."""
+        return self._shared.ranges
+
+    @ranges.setter
+    def ranges(self, able: bool) -> None:
+        self._shared.ranges = able
+
+    @property
     def retries(self) -> int:
         return self._retrier.policy.retries
 
@@ -166,6 +183,8 @@ class RegistryConnection(Registry):
         header = self.auth.header(call.access, request.place) if inside else ""
         session = self.session if inside else self._foreign_session(request.url)
         answer = self._transport.perform(self._request(call, header), session)
+        if answer.status in _STORAGE_REFUSED and origin(answer.url) != origin(request.url):
+            raise self._storage_refused(answer, request.place)
         if answer.status == 401 and inside and 401 not in call.accepted:
             header = self._answer_challenge(answer, call, header, request.place)
             answer = self._transport.perform(self._request(call, header), session)
@@ -191,6 +210,14 @@ class RegistryConnection(Registry):
         if answer.status in RETRYABLE_STATUSES:
             return TryAgain(error, answer.retry_after)
         return error
+
+    def _storage_refused(self, answer: Answer, place: Place) -> TryAgain:
+        """The URL that the registry redirected to is good for a while alone: the registry makes a new one."""
+        answer.close()
+        said = self._transport.secrets.strike(what_was_said(answer))
+        text = f"the registry sends its readers to {host_of(answer.url)}, which refuses them: {said}."
+        hint = "Check the clock and the storage of the registry."
+        return TryAgain(RegistryError(place.tell(text), hint, answer.status))
 
     def _foreign_session(self, url: str) -> Any:
         """The session for an upload URL on another host: its own TLS settings, never a login."""

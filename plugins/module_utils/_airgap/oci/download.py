@@ -6,40 +6,37 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Iterator, Optional
 
+from ..model.content_source import without_first
 from ..model.errors import DigestMismatch, RegistryError
 from .connection import Call, RegistryConnection
 from .failures import Place
 from .session import BLOCK_SIZE
 from .transport import Answer, BodyBroken
 
-_CONTENT_RANGE = re.compile(r"\Abytes (\d+)-\d+/(?:\d+|\*)\Z")
+_CONTENT_RANGE = re.compile(r"\Abytes (\d+)-\d+/(\d+|\*)\Z")
+_UNSATISFIED_RANGE = re.compile(r"\Abytes \*/(\d+)\Z")
 
 
 class BlobDownload:
-    """One blob on its way. `open` first, then `blocks`, `close` in any case.
+    """One blob on its way, or what it has from byte `offset` on. `open` first, then `blocks`, `close` in any case.
 
-    size: bytes as promised by whoever wants the blob, -1 when unknown.
+    size: bytes of the whole blob as promised by whoever wants it, -1 when unknown.
     """
 
-    def __init__(self, connection: RegistryConnection, call: Call, size: int) -> None:
+    def __init__(self, connection: RegistryConnection, call: Call, size: int, offset: int = 0) -> None:
         self._connection = connection
         self._call = call
         self._size = size
         self._answer: Optional[Answer] = None
-        self._position = 0
-        self._known = 0
+        self._position = offset
+        self._skip = 0
 
     def open(self) -> None:
-        """Raises the errors of RegistryConnection, DigestMismatch when the registry announces another size."""
-        self._answer = self._connection.send(self._call)
-        length = self._answer.length
-        if 0 <= self._size != length and length >= 0:
-            self.close()
-            raise DigestMismatch(
-                self._place.tell(f"it has {length} bytes at the registry, {self._size} were promised.")
-            )
+        """Raises the errors of RegistryConnection, DigestMismatch when the registry has another size than promised."""
+        self._answer = self._ask()
 
     def close(self) -> None:
         if self._answer is not None:
@@ -47,8 +44,11 @@ class BlobDownload:
             self._answer = None
 
     def blocks(self) -> Iterator[bytes]:
-        """The content in blocks of at most 1 MiB, across broken connections. Raises RegistryError, Unreachable."""
-        tries, progress = 0, 0
+        """The content in blocks of at most 1 MiB, across broken connections. Raises RegistryError, Unreachable.
+
+        A broken download is continued as often as the option `retries` says; 1 MiB that arrived begins the count anew.
+        """
+        tries, progress = 0, self._position
         while True:
             try:
                 yield from self._rest()
@@ -60,31 +60,66 @@ class BlobDownload:
                 tries += 1
                 if tries > self._connection.retries:
                     raise broken.error from None
-                self._continue(tries)
+                self._connection.wait_before(tries)
+                self.open()
 
     def _rest(self) -> Iterator[bytes]:
-        for block in self._connection.blocks(self._answer, self._call):
-            known = min(self._known, len(block))
-            self._known -= known
-            block = block[known:] if known else block
+        """What this answer has. Raises BodyBroken when the blob is not at its end then."""
+        if self._answer is None:
+            return
+        for block in without_first(self._connection.blocks(self._answer, self._call), self._skip):
             self._position += len(block)
-            if block:
-                yield block
+            yield block
+        if self._position < self._size:
+            text = f"the blob ended after {self._position} of {self._size} bytes."
+            raise BodyBroken(RegistryError(self._place.tell(text), "Run it again."))
 
-    def _continue(self, tries: int) -> None:
-        """Ask for what is missing; a registry that ignores Range sends all again, and what is known is skipped."""
-        self._connection.wait_before(tries)
-        headers = dict(self._call.headers)
-        if self._position:
-            headers["Range"] = f"bytes={self._position}-"
-        call = Call("GET", self._call.url, self._call.operation, self._call.access, (200, 206), headers, stream=True)
-        self._answer = self._connection.send(call)
-        if self._answer.status == 206:
-            found = _CONTENT_RANGE.match(self._answer.headers.get("Content-Range") or "")
-            if not found or int(found.group(1)) != self._position:
-                self.close()
-                raise RegistryError(self._place.tell("the registry continues the blob at a wrong place."), status=206)
-        self._known = self._position if self._answer.status == 200 else 0
+    def _ask(self) -> Optional[Answer]:
+        """Ask for the blob from the position on; None: there is nothing more.
+
+        A registry that sends the whole blob, or another part of it, is not asked for parts again: then the whole blob
+        is read, and what is known already is skipped.
+        """
+        if self._position and self._position == self._size:
+            return None
+        if self._position and self._connection.ranges:
+            answer = self._connection.send(self._ranged())
+            if answer.status == 206 and self._is_rest(answer):
+                self._skip = 0
+                return answer
+            if answer.status == 416 and self._is_end(answer):
+                return None
+            self._connection.ranges = False
+            if answer.status == 200:
+                return self._whole(answer)
+            answer.close()
+        return self._whole(self._connection.send(self._call))
+
+    def _ranged(self) -> Call:
+        headers = dict(self._call.headers, Range=f"bytes={self._position}-")
+        return replace(self._call, headers=headers, accepted=(200, 206, 416))
+
+    def _whole(self, answer: Answer) -> Answer:
+        size = answer.length
+        if 0 <= self._size != size and size >= 0:
+            answer.close()
+            text = f"it has {size} bytes at the registry, {self._size} were promised."
+            raise DigestMismatch(self._place.tell(text))
+        self._size, self._skip = max(self._size, size), self._position
+        return answer
+
+    def _is_rest(self, answer: Answer) -> bool:
+        """Whether a part begins where this download stopped, and is one of the blob that was promised."""
+        found = _CONTENT_RANGE.match(answer.headers.get("Content-Range") or "")
+        if not found or int(found.group(1)) != self._position:
+            return False
+        return self._size < 0 or found.group(2) in ("*", str(self._size))
+
+    def _is_end(self, answer: Answer) -> bool:
+        """Whether there is nothing behind the position, in a blob whose size nobody promised."""
+        found = _UNSATISFIED_RANGE.match(answer.headers.get("Content-Range") or "")
+        answer.close()
+        return bool(found) and self._size < 0 and int(found.group(1)) == self._position
 
     @property
     def _place(self) -> Place:

@@ -11,9 +11,10 @@ session that the upload needs (202); whether a registry does so is found out wit
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Callable, ContextManager, Iterator, Optional, Sequence
+from typing import Callable, Iterator, Optional, Sequence
 from urllib.parse import urlencode
 
+from ..model.content_source import OpenSource, once_more_if_damaged
 from ..model.errors import OcmError, RateLimited, RegistryError, Unreachable
 from .challenge import Access
 from .connection import Call, RegistryConnection
@@ -22,7 +23,6 @@ from .retry import TryAgain
 from .session import BLOCK_SIZE
 from .transport import Answer, join
 
-OpenSource = Callable[[], ContextManager[Iterator[bytes]]]
 _PUSH = ("pull", "push")
 _MOUNT_REFUSED = (400, 403, 404, 405, 412, 422, 501)
 PRESENT, MOUNTED, COPIED = "present", "mounted", "copied"
@@ -177,7 +177,10 @@ class BlobUpload:
         return join(answer.url, location, self._place)
 
     def _copy(self, session: str) -> str:
-        """Upload into the session ("": open one). A failed try gets a new one, unless the blob arrived after all."""
+        """Upload into the session ("": open one). A failed try gets a new one, unless the blob arrived after all.
+
+        A source whose content was damaged is opened once more.
+        """
         waiting, failed = [session] if session else [], False
 
         def attempt() -> str:
@@ -193,7 +196,7 @@ class BlobUpload:
                 raise
             return COPIED
 
-        return self._connection.retrying(attempt)
+        return once_more_if_damaged(lambda: self._connection.retrying(attempt))
 
     def _put(self, session: str) -> None:
         mark = "&" if "?" in session else "?"

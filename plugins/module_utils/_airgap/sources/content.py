@@ -18,6 +18,7 @@ from ..oci.client import Registries
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore, artifact_repository_of
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
+from ..store.repository import blob_source
 from ..store.safe_tar import BLOCK
 from .helm import helm_content
 from .wget import wget_content
@@ -74,7 +75,7 @@ class ContentFinder:
         size = size if isinstance(size, int) and size > 0 else -1
         repository = self._registries.repository(image.host, image.repository, image.plain_http)
         media_type = str(access.get("mediaType") or "application/octet-stream")
-        return BlobContent(media_type, digest, size, lambda: repository.open_blob(digest, size), repository)
+        return BlobContent(media_type, digest, size, blob_source(repository, digest, size), repository)
 
 
 def _local(version: StoredVersion, access: Access, where: str) -> Content:

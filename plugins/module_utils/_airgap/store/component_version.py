@@ -30,7 +30,7 @@ from .descriptor_codec import (
     decode_descriptor,
     encode_descriptor,
 )
-from .repository import ArtifactRepository, OpenSource, WritableRepository
+from .repository import ArtifactRepository, OpenSource, WritableRepository, blob_source
 
 ARTIFACT_ANNOTATION = "software.ocm.artifact"
 COMPONENT_VERSION_ANNOTATION = "software.ocm.componentversion"
@@ -95,7 +95,7 @@ class StoredVersion:
             media_type = layers[digests[0]].media_type
         repository = self.repository
         return BlobContent(
-            media_type, digests[0], sizes[0], lambda: repository.open_blob(digests[0], sizes[0]), repository
+            media_type, digests[0], sizes[0], blob_source(repository, digests[0], sizes[0]), repository
         )
 
     def local_manifest(self, access: Access, where: str) -> Optional[str]:

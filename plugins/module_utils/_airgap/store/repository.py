@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Callable, ContextManager, FrozenSet, Iterator, List, Optional, Sequence
+from typing import FrozenSet, List, Optional, Sequence
 
+from ..model.content_source import Blocks, OpenSource, SeekableSource, open_at
 from ..model.errors import InvalidContent
 from ..model.manifest import ContentDescriptor, Manifest
-
-Blocks = ContextManager[Iterator[bytes]]
-OpenSource = Callable[[], Blocks]
 
 MAX_ARTIFACT_DEPTH = 8
 
@@ -80,9 +78,25 @@ class ArtifactTree:
         return [blob for blob in found.values() if blob.digest not in self.elsewhere]
 
 
-def blob_source(repository: ArtifactRepository, digest: str, size: int) -> OpenSource:
-    """A source that opens one blob of a repository, as often as it is asked to."""
-    return lambda: repository.open_blob(digest, size)
+class _BlobSource(SeekableSource):
+    """One blob of a repository. A repository without `open_blob_at` is read from the blob's beginning."""
+
+    def __init__(self, repository: ArtifactRepository, digest: str, size: int) -> None:
+        self._repository, self._digest, self._size = repository, digest, size
+
+    def __call__(self) -> Blocks:
+        return self._repository.open_blob(self._digest, self._size)
+
+    def open_at(self, offset: int) -> Blocks:
+        direct = getattr(self._repository, "open_blob_at", None)
+        if direct is not None:
+            return direct(self._digest, self._size, offset)
+        return open_at(lambda: self._repository.open_blob(self._digest, self._size), offset)
+
+
+def blob_source(repository: ArtifactRepository, digest: str, size: int) -> SeekableSource:
+    """A source that opens one blob of a repository, as often as it is asked to, from any byte on."""
+    return _BlobSource(repository, digest, size)
 
 
 def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTree:

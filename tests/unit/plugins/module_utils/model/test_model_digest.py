@@ -97,6 +97,14 @@ def test_wrong_content_is_refused(blocks, size, words):
 def test_more_than_the_promised_size_never_passes():
     passed = []
     with pytest.raises(DigestMismatch):
-        for block in verified(iter([b"hello\n", b"x" * 100, b"y"]), HELLO, 6, "here"):
+        for block in verified(iter([b"hel", b"lo\n", b"x" * 100, b"y"]), HELLO, 6, "here"):
             passed.append(block)
-    assert passed == [b"hello\n"]
+    assert b"".join(passed) == b"hel"
+
+
+def test_last_block_of_damaged_content_does_not_pass():
+    passed = []
+    with pytest.raises(DigestMismatch):
+        for block in verified(iter([b"hel", b"lo", b"!"]), HELLO, 6, "here"):
+            passed.append(block)
+    assert b"".join(passed) == b"hello"

@@ -203,42 +203,10 @@ class TestTags:
             serve(Reply(200, body=body)).repository.tags()
 
 
-def part(asked):
-    """Answers a Range request as it should be."""
-    start = int(asked.headers["range"].partition("=")[2].rstrip("-"))
-    headers = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
-    return Reply(206, headers, CONTENT[start:])
-
-
 class TestDownloads:
     def read(self, server, size=len(CONTENT)):
         with server.repository.open_blob(digest_of(CONTENT), size) as blocks:
             return b"".join(blocks)
-
-    def test_broken_download_goes_on_with_range(self, serve):
-        cut = MIB + 700000
-        server = serve(Reply(200, {}, CONTENT[:cut], length=len(CONTENT)), part)
-        assert self.read(server) == CONTENT
-        assert server.asked[1].headers["range"] == f"bytes={cut}-"
-        assert server.registries.traffic.bytes == len(CONTENT)
-
-    def test_registry_that_ignores_range(self, serve):
-        server = serve(Reply(200, {}, CONTENT[:1500000], length=len(CONTENT)), Reply(200, {}, CONTENT))
-        assert self.read(server) == CONTENT
-
-    def test_wrong_range(self, serve):
-        wrong = Reply(206, {"Content-Range": "bytes 5-9/10"}, CONTENT[:5])
-        with pytest.raises(RegistryError, match="wrong place"):
-            self.read(serve(Reply(200, {}, CONTENT[:10], length=len(CONTENT)), wrong))
-
-    def test_gives_up_without_progress(self, serve):
-        server = serve(
-            Reply(200, {}, CONTENT[:10], length=len(CONTENT)),
-            Reply(206, {"Content-Range": "bytes 10-19/20"}, b"", length=9),
-        )
-        with pytest.raises((RegistryError, Unreachable), match="read the blob"):
-            self.read(server)
-        assert len(server.asked) == 6
 
     def test_body_that_is_too_long(self, serve):
         server = serve(Reply(200, {}, CONTENT + b"more", without_length=True))
@@ -246,10 +214,6 @@ class TestDownloads:
             self.read(server)
         with pytest.raises(DigestMismatch, match="were promised"):
             self.read(serve(Reply(200, {}, CONTENT + b"more")))
-
-    def test_early_end_without_a_length(self, serve):
-        with pytest.raises(DigestMismatch, match="ended after 1000 of"):
-            self.read(serve(Reply(200, {}, CONTENT[:1000], without_length=True)))
 
     def test_changed_content(self, serve):
         with pytest.raises(DigestMismatch, match="has the digest"):
