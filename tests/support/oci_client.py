@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.client import Registries
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.connection import CHUNK_SIZE
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.retry import Retrier
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import ConnectionOptions
 
@@ -31,11 +32,11 @@ class FakeTime:
         return Retrier(policy, self.sleep, lambda: 0.0, self.clock)
 
 
-def connect(*entries, retries=0, time=None, **options):
+def connect(*entries, retries=0, time=None, chunk_size=CHUNK_SIZE, **options):
     """Registries with these entries, without an auth file of the user, and without real waiting."""
     options.setdefault("timeout", 10)
     chosen = ConnectionOptions(registries=tuple(entries), retries=retries, auth_file="/dev/null", **options)
-    return Registries(chosen, new_retrier=(time or FakeTime()).retrier)
+    return Registries(chosen, new_retrier=(time or FakeTime()).retrier, chunk_size=chunk_size)
 
 
 def source_of(*blocks):

@@ -16,7 +16,7 @@ from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescripto
 from ..model.reference import check_host
 from .authfile import RunProgram
 from .challenge import Access
-from .connection import Call, HostState, RegistryConnection
+from .connection import CHUNK_SIZE, Call, Chunks, HostState, RegistryConnection
 from .credentials import CredentialStore, Secrets
 from .download import BlobDownload
 from .failures import Place
@@ -37,6 +37,7 @@ _ACCEPT = {"Accept": ", ".join(ARTIFACT_TYPES)}
 class Registries:
     """All hosts that are reached with one set of options. Safe for several threads; close it at the end.
 
+    chunk_size: bytes; a larger blob is written in chunks of that size.
     on_secret is called with every password and token that is read or received, so that output can be masked.
     run_program runs credential helpers; without it an auth file that names one is an error.
     """
@@ -47,7 +48,9 @@ class Registries:
         on_secret: Callable[[str], None] = lambda secret: None,
         new_retrier: Callable[[RetryPolicy], Retrier] = Retrier,
         run_program: Optional[RunProgram] = None,
+        chunk_size: int = CHUNK_SIZE,
     ) -> None:
+        self._chunk_size = chunk_size
         self._new_retrier = new_retrier
         self.traffic = Traffic()
         self.options = options
@@ -100,7 +103,8 @@ class Registries:
     def _state(self, host: str) -> HostState:
         with self._lock:
             if host not in self._states:
-                self._states[host] = HostState(self._new_retrier(RetryPolicy(retries=self.options.retries)))
+                retrier = self._new_retrier(RetryPolicy(retries=self.options.retries))
+                self._states[host] = HostState(retrier, Chunks(self._chunk_size))
             return self._states[host]
 
 

@@ -22,7 +22,7 @@ from .session import configure
 from .settings import RegistrySettings
 from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
 
-
+CHUNK_SIZE = 64 * 1024 * 1024
 _STORAGE_REFUSED = (401, 403, 410)
 
 
@@ -95,16 +95,32 @@ class Mounts:
             return self._refusals.get(source, 0) < self.PATIENCE
 
 
+class Chunks:
+    """What was learned about uploads in chunks at one host. size: bytes of a chunk; smaller blobs go in one piece."""
+
+    def __init__(self, size: int = CHUNK_SIZE) -> None:
+        self.size = size
+        self.accepted = False
+        self._refused = False
+
+    def worth_trying(self, blob_size: int) -> bool:
+        return blob_size > self.size and not self._refused
+
+    def refuse(self) -> None:
+        self._refused = True
+
+
 class HostState:
     """What all connections to one host share: pauses that it asked for, and what it can do.
 
     ranges: it sends a part of a blob when it is asked for one, as far as is known.
     """
 
-    def __init__(self, retrier: Retrier) -> None:
+    def __init__(self, retrier: Retrier, chunks: Optional[Chunks] = None) -> None:
         self.retrier = retrier
         self.mounts = Mounts()
         self.ranges = True
+        self.chunks = chunks or Chunks()
 
 
 class RegistryConnection(Registry):
@@ -128,6 +144,7 @@ class RegistryConnection(Registry):
         shared = shared or HostState(Retrier(RetryPolicy(retries=transport.options.retries)))
         self.mounts = shared.mounts
         self._shared = shared
+        self.chunks = shared.chunks
         self._retrier = shared.retrier
         self._transport = transport
         self.session = transport.session(settings, self._configured_session)

@@ -5,66 +5,30 @@
 
 Follows the OCI distribution specification 1.1, "Pushing a blob monolithically" and "Mounting a blob from another
 repository". A mount of a repository from itself tells in one request whether the blob is there (201) or opens the
-session that the upload needs (202); whether a registry does so is found out with its first blobs.
+session that the upload needs (202); whether a registry does so is found out with its first blobs. A big blob goes in
+chunks ("Pushing a blob in chunks"), so that one that breaks is continued where it broke.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Callable, Iterator, Optional, Sequence
+from contextlib import nullcontext
+from typing import Optional, Sequence
 from urllib.parse import urlencode
 
 from ..model.content_source import OpenSource, once_more_if_damaged
 from ..model.errors import OcmError, RateLimited, RegistryError, Unreachable
+from .blob_body import BlobBody, BlobReader
 from .challenge import Access
+from .chunked_upload import ChunkedUpload
 from .connection import Call, RegistryConnection
 from .failures import Place
 from .retry import TryAgain
-from .session import BLOCK_SIZE
-from .transport import Answer, join
+from .transport import Answer
+from .upload_session import ChunksRefused, SessionLost, UploadSession
 
 _PUSH = ("pull", "push")
 _MOUNT_REFUSED = (400, 403, 404, 405, 412, 422, 501)
 PRESENT, MOUNTED, COPIED = "present", "mounted", "copied"
-
-
-class BlobBody:
-    """Blocks of a source as the file-like body of a request; exactly `size` bytes. failure: what the source raised."""
-
-    def __init__(self, open_source: OpenSource, size: int, where: str, on_bytes: Callable[[int], None]) -> None:
-        self.len = size
-        self.failure: Optional[Exception] = None
-        self._left = size
-        self._rest = b""
-        self._where = where
-        self._on_bytes = on_bytes
-        self._stack = ExitStack()
-        self._blocks = iter(self._stack.enter_context(open_source()))
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(BLOCK_SIZE), b"")
-
-    def read(self, count: int = BLOCK_SIZE) -> bytes:
-        """The next bytes, at most `count`; empty at the end."""
-        try:
-            block = self._rest or self._next()
-        except Exception as error:
-            self.failure = error
-            raise
-        block, self._rest = (block, b"") if count < 0 else (block[:count], block[count:])
-        self._on_bytes(len(block))
-        return block
-
-    def _next(self) -> bytes:
-        block = next((block for block in self._blocks if block), b"")
-        self._left -= len(block)
-        if self._left < 0 or (self._left and not block):
-            shape = "more" if self._left < 0 else f"{self._left} bytes less"
-            raise RegistryError(f"{self._where}: the source has {shape} than the {self.len} bytes that were promised.")
-        return bytes(block)
-
-    def close(self) -> None:
-        self._stack.close()
 
 
 class BlobUpload:
@@ -78,40 +42,43 @@ class BlobUpload:
         self._path = path
         self._digest = digest
         self._size = size
-        self._open_source = open_source
         self._operation = f"write the blob {digest}"
+        self._reader = BlobReader(open_source, size, f"Blob {digest}", connection.add_bytes)
 
     def run(self, mount_from: Sequence[str]) -> str:
         """Returns "present", "mounted" or "copied". Raises the errors of RegistryConnection and of the source."""
+        try:
+            return self._bring(mount_from)
+        finally:
+            self._reader.close()
+
+    def _bring(self, mount_from: Sequence[str]) -> str:
         if any(self._mount(source) for source in mount_from if source != self._path):
             return MOUNTED
         mounts = self._connection.mounts
         if mounts.own is False:
-            return PRESENT if self.exists() else self._copy("")
+            return PRESENT if self.exists() else self._copy(None)
         asked_own = mounts.own
         answer = self._post(self._path)
         if answer.status == 201:
             mounts.learn(True)
             return PRESENT
-        session = self._session(answer) if answer.status == 202 else ""
+        session = self._session(answer) if answer.status == 202 else None
         if asked_own and session:
             return self._copy(session)
         return self._copy_and_learn(session)
 
-    def _copy_and_learn(self, session: str) -> str:
+    def _copy_and_learn(self, session: Optional[UploadSession]) -> str:
         """The host did not answer 201, and it is not known yet whether it ever does."""
         mounts = self._connection.mounts
         if not session:
             mounts.learn(False)
-        try:
+        with session.cancelled_on_failure() if session else nullcontext():
             present = self.exists()
-        except Exception:
-            self._cancel(session)
-            raise
-        if present:  # another worker may have brought it since, so this alone proves nothing
-            self._cancel(session)
-        else:
+        if not present:
             self._copy(session)
+        elif session:  # another worker may have brought it since, so this alone proves nothing
+            session.cancel()
         if mounts.claim_probe():
             mounts.learn(self._probe())
         return PRESENT if present else COPIED
@@ -132,7 +99,7 @@ class BlobUpload:
         try:
             answer = self._post(self._path)
             if answer.status == 202:
-                self._cancel(self._session(answer))
+                self._session(answer).cancel()
             return answer.status == 201
         except OcmError:
             return None
@@ -153,7 +120,7 @@ class BlobUpload:
             return True
         mounts.refuse(source, answer.status != 202)
         if answer.status == 202:
-            self._cancel(self._session(answer))
+            self._session(answer).cancel()
         return False
 
     def _post(self, mount_from: str) -> Answer:
@@ -167,17 +134,11 @@ class BlobUpload:
         url = self._container.upload_blob_url() + query
         return self._connection.send(Call("POST", url, operation, Access(self._path, _PUSH, mount_from), accepted))
 
-    def _session(self, answer: Answer) -> str:
-        """The absolute URL of the session that an answer opened."""
-        location = answer.headers.get("Location") or ""
-        if not location:
-            raise RegistryError(
-                self._place.tell("the registry opened an upload without a Location."), "", answer.status
-            )
-        return join(answer.url, location, self._place)
+    def _session(self, answer: Answer) -> UploadSession:
+        return UploadSession(self._connection, self._place, self._digest, answer)
 
-    def _copy(self, session: str) -> str:
-        """Upload into the session ("": open one). A failed try gets a new one, unless the blob arrived after all.
+    def _copy(self, session: Optional[UploadSession]) -> str:
+        """Upload into the session (None: open one). A failed try gets a new one, unless the blob arrived after all.
 
         A source whose content was damaged is opened once more.
         """
@@ -187,51 +148,31 @@ class BlobUpload:
             nonlocal failed
             if failed and self.exists():
                 return COPIED
-            current = waiting.pop() if waiting else self._session(self._post(""))
             try:
-                self._put(current)
+                self._send(waiting.pop() if waiting else self._session(self._post("")))
+            except SessionLost as lost:
+                failed = True
+                raise TryAgain(lost.error) from None
             except Exception:
                 failed = True
-                self._cancel(current)
                 raise
             return COPIED
 
         return once_more_if_damaged(lambda: self._connection.retrying(attempt))
 
-    def _put(self, session: str) -> None:
-        mark = "&" if "?" in session else "?"
-        call = Call(
-            "PUT",
-            f"{session}{mark}{urlencode({'digest': self._digest}, safe=':')}",
-            self._operation,
-            Access(self._path, _PUSH),
-            (200, 201, 204, 404),
-            {"Content-Type": "application/octet-stream"},
-            self._body,
-        )
-        answer = self._connection.attempt(call)
-        if answer.status == 404:
-            raise TryAgain(RegistryError(self._place.tell("the registry lost the upload."), "Run it again.", 404))
-        stored = answer.headers.get("Docker-Content-Digest") or self._digest
-        if stored != self._digest:
-            algorithm = self._digest.partition(":")[0]
-            hint = "" if stored.startswith(f"{algorithm}:") else f"This registry keeps no {algorithm} blobs."
-            raise RegistryError(self._place.tell(f"the registry stored {stored} instead."), hint, answer.status)
-
-    def _body(self) -> object:
-        if not self._size:
-            return b""
-        return BlobBody(self._open_source, self._size, f"Blob {self._digest}", self._connection.add_bytes)
-
-    def _cancel(self, session: str) -> None:
-        """Best effort: what is not cancelled the registry purges in time."""
-        if not session:
-            return
-        access = Access(self._path, ("delete",))
-        try:
-            self._connection.attempt(Call("DELETE", session, "cancel an upload", access, (200, 202, 204, 404)))
-        except (OcmError, TryAgain):
-            return
+    def _send(self, session: UploadSession) -> None:
+        """The whole content. A host that turns out to take no chunks gets it in one piece, also all that follow."""
+        chunks = self._connection.chunks
+        if chunks.worth_trying(self._size):
+            try:
+                with session.cancelled_on_failure():
+                    ChunkedUpload(session, self._reader, self._connection, self.exists).run()
+                return
+            except ChunksRefused:
+                chunks.refuse()
+                session = self._session(self._post(""))
+        with session.cancelled_on_failure():
+            session.put((lambda: BlobBody(self._reader, 0, self._size)) if self._size else None)
 
     @property
     def _place(self) -> Place:
