@@ -38,6 +38,10 @@ def calls(place, folder):
     from_there = dict(repository=place.repository("from"), component=NAME, version="1.0.0")
     return [
         ("ocm_component_info", from_there),
+        (
+            "ocm_repository_snapshot",
+            dict(repository=place.repository("from"), component=NAME, dest=str(folder / "held.json")),
+        ),
         ("ocm_resource", dict(from_there, resource="text", dest=str(folder / "text"))),
         ("ocm_resource", dict(from_there, resource="image", dest=str(folder / "image.tgz"))),
         ("ocm_transfer", dict(source=place.repository("from"), target=place.repository("into"), component=NAME)),
