@@ -1,0 +1,266 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults while content is read from a registry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.ocm.airgap.tests.support import faults
+from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
+from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
+from ansible_collections.ocm.airgap.tests.support.fault_scene import APP, KIB, LARGE, NAME, TEXT, converges, noise
+from ansible_collections.ocm.airgap.tests.support.images import digest, image
+
+MIB = 1024 * KIB
+HUGE = noise("huge", 3 * MIB)
+BIG = {"team/app": image([HUGE])}
+BLOB = f"/blobs/{digest(LARGE)}"
+
+
+@BOTH
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_f01_reset_inside_a_source_blob(share, new_scene):
+    """It goes on with the last block that arrived; nothing of it is a second blob at the target."""
+    scene = new_scene(images=BIG)
+    scene.begin(reading=[Rule("GET", f"/blobs/{digest(HUGE)}", faults.reset_inside(share))])
+    scene.succeed()
+    reads = scene.reader.seen("GET", f"/blobs/{digest(HUGE)}")
+    assert len(reads) == 2 and reads[0].broken
+    assert sum(seen.sent for seen in reads) <= len(HUGE) + MIB
+    assert ("range" in reads[1].headers) == (share > 0.4)
+    converges(scene)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_f02_early_close(chunked, new_scene):
+    """An end before the end is noticed by counting, with and without a length."""
+    scene = new_scene(images=BIG)
+    scene.begin(reading=[Rule("GET", f"/blobs/{digest(HUGE)}", faults.early_end(0.5, chunked))])
+    scene.succeed()
+    reads = scene.reader.seen("GET", f"/blobs/{digest(HUGE)}")
+    assert sum(seen.sent for seen in reads) <= len(HUGE) + MIB
+    converges(scene)
+
+
+@pytest.mark.parametrize("length_told", [False, True], ids=["without-length", "length"])
+def test_f03_body_longer_than_the_descriptor(length_told, scene):
+    """It is not believed, however long it is, and nothing of it is committed."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.longer(b"more" * 10, length_told), EVERY)])
+    outcome = scene.fail()
+    assert digest(LARGE) in outcome.message and scene.reader.host in outcome.message
+    assert digest(LARGE) not in scene.target.registry.blobs()
+    assert scene.target.tags("into/team/app") == []
+    converges(scene)
+
+
+def test_f09_a_body_that_stalls(scene):
+    """Silence inside a body is an error after the option timeout, and the next try reads on."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.stall_inside(0.5))])
+    scene.succeed(timeout=1)
+    assert len(scene.reader.seen("GET", BLOB)) == 2
+    converges(scene)
+
+
+def test_f09_a_head_that_never_comes(scene):
+    """The same for an answer that does not begin."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.silence())], writing=[Rule("PUT", "/blobs/", faults.silence())])
+    scene.succeed(timeout=1)
+    converges(scene)
+
+
+def test_f09_a_slow_body_is_no_fault(scene):
+    """Slow is not silent: the body may take longer than the option timeout."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.drip(0.3, 5), EVERY)])
+    scene.succeed(timeout=1)
+    assert len(scene.reader.seen("GET", BLOB)) == 1
+    converges(scene)
+
+
+def test_f10_refused_connection_and_connections_that_died(scene):
+    """A connection that the other side closed in between is replaced; a host that is not there is named."""
+    scene.begin(
+        reading=[Rule("GET", "/manifests/", faults.reset_at_once, (2, 4))],
+        writing=[Rule("HEAD|POST", "", faults.reset_at_once, (1, 3))],
+    )
+    scene.succeed()
+    outcome = scene.fail(target="http://localhost:1/into", retries=0)
+    assert "localhost:1 refuses the connection" in outcome.message
+    converges(scene)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_f12_redirect_to_storage_gets_no_login(status, scene):
+    """It is followed, with nothing that is not for that host; a Range is sent there as well."""
+    port = scene.source.registry.port
+    storage = scene.stranger(Rule("GET", "", faults.answer(200, LARGE), EVERY))
+    scene.begin(reading=[Rule("GET", BLOB, faults.elsewhere(f"{storage.url}/storage?signed=1", status), EVERY)])
+    scene.succeed()
+    assert port and [seen.path for seen in storage.seen()] == ["/storage?signed=1"]
+    assert all("authorization" not in seen.headers and "cookie" not in seen.headers for seen in storage.seen())
+    converges(scene)
+
+
+def test_f12_storage_address_that_expires(scene):
+    """After a break the registry is asked again, not the address that it gave before."""
+    storage = scene.stranger(
+        Rule("GET", "signed=1", faults.answer(200, LARGE[:100], Content_Length=str(len(LARGE)))),
+        Rule("GET", "signed=1", faults.answer(403, b"expired"), EVERY),
+        Rule("GET", "signed=2", faults.answer(200, LARGE), EVERY),
+    )
+    scene.begin(
+        reading=[
+            Rule("GET", BLOB, faults.elsewhere(f"{storage.url}/storage?signed=1")),
+            Rule("GET", BLOB, faults.elsewhere(f"{storage.url}/storage?signed=2"), EVERY),
+        ]
+    )
+    scene.succeed(timeout=1)
+    assert storage.seen("GET", "signed=2")
+    converges(scene)
+
+
+def test_f12_redirects_without_end(scene):
+    """A chain and a loop end after a few, with a message."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.elsewhere("{path}"), EVERY)])
+    outcome = scene.fail()
+    assert "redirects" in outcome.message and len(scene.reader.seen("GET", BLOB)) <= 6
+    converges(scene)
+
+
+def without_digest(found):
+    return found.without("Docker-Content-Digest")
+
+
+def with_type(found):
+    return found.having(Content_Type="text/plain")
+
+
+def without_length(found):
+    return found.having(Content_Length="", Transfer_Encoding="")
+
+
+@pytest.mark.parametrize("change", [without_digest, with_type, without_length])
+def test_f16_head_that_says_too_little(change, scene):
+    """The manifest is read and hashed instead; no header is believed alone."""
+    scene.begin(
+        reading=[Rule("HEAD", "/manifests/", faults.changed(change), EVERY)],
+        writing=[Rule("HEAD", "/manifests/", faults.changed(change), EVERY)],
+    )
+    scene.succeed()
+    assert not scene.succeed().result["changed"]
+    converges(scene)
+
+
+def test_f16_digest_in_the_header_that_is_not_the_body_s(scene):
+    """What is written has the digest of its bytes, whatever a header says."""
+    lie = faults.headers(Docker_Content_Digest=digest(b"something else"))
+    scene.begin(reading=[Rule("GET|HEAD", "team/app/manifests/", lie, EVERY)])
+    outcome = scene.run()
+    assert not outcome.failed or digest(b"something else") in outcome.message
+    assert scene.target.digest_of("into/team/app", "1.0") in ("", APP.digest)
+    converges(scene)
+
+
+def test_f16_content_type_that_is_not_the_body_s(scene):
+    """The type of a manifest is inside it; a header that disagrees is told, not followed."""
+    index = "application/vnd.oci.image.index.v1+json"
+    scene.begin(reading=[Rule("GET|HEAD", "team/app/manifests/", faults.headers(Content_Type=index), EVERY)])
+    outcome = scene.run()
+    assert not outcome.failed or index in outcome.message
+    assert scene.target.digest_of("into/team/app", "1.0") in ("", APP.digest)
+    converges(scene)
+
+
+def gzipped(found):
+    return found.having(Content_Encoding="gzip")
+
+
+def test_f17_compressed_reply_that_nobody_asked_for(scene):
+    """Identity is demanded, and an encoded manifest is refused before it is hashed."""
+    scene.begin(reading=[Rule("GET", "/manifests/", faults.changed(gzipped), EVERY)])
+    assert "encoded (gzip)" in scene.fail().message
+    assert {seen.headers["accept-encoding"] for seen in scene.reader.seen()} == {"identity"}
+    converges(scene)
+
+
+def interim(exchange):
+    """An interim answer before the real one."""
+    exchange.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+    exchange.send(exchange.forward())
+
+
+def two_answers(exchange):
+    """Bytes behind the answer: the next one that uses the connection would take them for its own."""
+    found = exchange.forward()
+    exchange.send(found)
+    exchange.raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_f17_interim_answers(scene):
+    scene.begin(
+        reading=[Rule("GET|HEAD", "", interim, EVERY)], writing=[Rule("GET|HEAD|POST|PUT", "", interim, EVERY)]
+    )
+    scene.succeed()
+    converges(scene)
+
+
+def test_f17_answers_that_are_out_of_step(scene):
+    """An answer too many on a connection changes nothing that is written."""
+    scene.begin(reading=[Rule("GET", "/blobs/", two_answers, EVERY)])
+    scene.run()
+    converges(scene)
+
+
+def test_f21_one_byte_changed_once(scene):
+    """A damaged blob is read once more; the right one counts."""
+    scene.begin(
+        reading=[
+            Rule("GET", BLOB, faults.body(faults.flipped)),
+            Rule("GET", f"/blobs/{digest(TEXT)}", faults.body(faults.flipped)),
+            Rule("GET", "team/second/manifests/", faults.body(faults.flipped)),
+        ]
+    )
+    scene.succeed()
+    assert len(scene.reader.broken()) == 3
+    converges(scene)
+
+
+@pytest.mark.parametrize(
+    "what, key",
+    [
+        (BLOB, digest(LARGE)),
+        (f"/blobs/{digest(TEXT)}", digest(TEXT)),
+        ("team/app/manifests/", APP.digest),
+        (f"{NAME}/manifests/", ""),
+    ],
+    ids=["layer", "local-blob", "manifest", "component-version"],
+)
+def test_f21_one_byte_changed_always(what, key, scene):
+    """Then it fails, and names what, where, and both digests; the target sees nothing of it."""
+    scene.begin(reading=[Rule("GET", what, faults.body(faults.flipped), EVERY)])
+    outcome = scene.fail()
+    assert key in outcome.message and scene.reader.host in outcome.message
+    assert outcome.message.count("sha256:") >= 2
+    assert scene.target.registry.uploads() == []
+    assert not key or key not in scene.target.registry.blobs()
+    converges(scene)
+
+
+def test_f27_a_tag_that_moves_between_two_readings(scene):
+    """What was resolved once is read by its digest: the artifact is the old or the new one, never a mixture."""
+    other = image([noise("other", 10 * KIB)])
+    scene.source.put("team/app", other)
+    kind, raw = other.manifests[0]
+
+    def switched(found):
+        return replace(found.having(Docker_Content_Digest=other.digest, Content_Type=kind), body=raw).without(
+            "Content-Length"
+        )
+
+    scene.begin(reading=[Rule("GET", "team/app/manifests/1.0", faults.changed(switched), range(2, 1000))])
+    scene.run()
+    assert scene.target.digest_of("into/team/app", "1.0") in ("", APP.digest)
+    converges(scene)

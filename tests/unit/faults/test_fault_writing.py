@@ -1,0 +1,133 @@
+# Copyright (c) ocm.airgap contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults while content is written to a registry."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from ansible_collections.ocm.airgap.tests.support import faults
+from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
+from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
+from ansible_collections.ocm.airgap.tests.support.fault_scene import KIB, LARGE, NAME, converges, noise
+from ansible_collections.ocm.airgap.tests.support.images import digest, image
+
+MIB = 1024 * KIB
+HUGE = noise("huge", 3 * MIB)
+BIG = {"team/app": image([HUGE])}
+PUT_BLOB = "/blobs/uploads/"
+PUT_LARGE = f"/blobs/uploads/.*digest={digest(LARGE)}"
+OTHERS_MOUNT = "into/team/app/.*from=into/team/second$|into/team/second/.*from=into/team/app$"
+
+
+@BOTH
+@pytest.mark.parametrize("share", [0.0])
+def test_f04_reset_inside_an_upload(share, new_scene):
+    """The upload is done again or continued, and the session that broke is not left behind."""
+    scene = new_scene(images=BIG)
+    scene.begin(writing=[Rule("PUT|PATCH", PUT_BLOB + f".*{digest(HUGE)}", faults.upload_broken(share))])
+    scene.succeed()
+    assert scene.writer.broken() and scene.target.registry.uploads() == []
+    converges(scene)
+
+
+@BOTH
+@pytest.mark.parametrize("path", [PUT_LARGE, f"{NAME}/manifests/", "team/app/manifests/"], ids=["blob", "root", "app"])
+def test_f05_answer_lost_after_the_registry_committed(path, scene):
+    """What arrived is found and counts; it is not sent again and is no error."""
+    scene.begin(writing=[Rule("PUT", path, faults.answer_lost)])
+    scene.succeed()
+    assert len([seen for seen in scene.writer.seen("PUT", path) if seen.received]) == (1 if path == PUT_LARGE else 2)
+    converges(scene)
+
+
+def relative(found):
+    parts = urlsplit(found.header("Location"))
+    return found.having(Location=f"{parts.path}?{parts.query}")
+
+
+def with_more_in_the_query(found):
+    return found.having(Location=found.header("Location") + "&keep=this%2Fhere")
+
+
+@BOTH
+@pytest.mark.parametrize("change", [relative, with_more_in_the_query])
+def test_f13_upload_location(change, scene):
+    """Joined to the address that answered, with its query."""
+    scene.begin(writing=[Rule("POST", PUT_BLOB, faults.changed(change), EVERY)])
+    scene.succeed()
+    kept = {"keep=this%2Fhere" in seen.path for seen in scene.writer.seen("PUT", PUT_BLOB)}
+    assert kept == {change is with_more_in_the_query}
+    converges(scene)
+
+
+def test_f13_upload_location_on_another_host(scene):
+    """No login goes there; what it answers is told under the name of the registry."""
+    stranger = scene.stranger(Rule("PUT", "", faults.answer(401, WWW_Authenticate='Basic realm="give it"'), EVERY))
+    moved = faults.headers(Location=f"{stranger.url}/session?state=1")
+    scene.begin(writing=[Rule("POST", PUT_BLOB, moved, EVERY), Rule("DELETE", "", faults.answer(204), EVERY)])
+    outcome = scene.fail()
+    assert scene.writer.host in outcome.message and stranger.seen("PUT")
+    assert all("authorization" not in seen.headers for seen in stranger.seen())
+
+
+@BOTH
+@pytest.mark.parametrize("status", [202, 400, 401, 403, 404, 405, 500])
+def test_f14_mount_refused(status, scene):
+    """The blob is uploaded instead; a host that keeps refusing is not asked for every blob."""
+    found = faults.refusal(status, "UNSUPPORTED", WWW_Authenticate="Basic realm=test" if status == 401 else "")
+    if status == 202:
+        found = unmounted
+    scene.begin(writing=[Rule("POST", OTHERS_MOUNT, found, EVERY)])
+    scene.succeed()
+    assert scene.writer.broken()
+    converges(scene)
+
+
+def unmounted(exchange):
+    """A registry that knows no mounts opens a session."""
+    exchange.path = exchange.path.partition("?")[0]
+    exchange.send(exchange.forward())
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 416])
+def test_f15_a_registry_that_knows_no_mounts_at_all(status, scene):
+    """Neither for another repository nor for asking whether a blob is there: plain HEAD, POST and PUT are enough."""
+    scene.begin(writing=[Rule("POST", "mount=", faults.refusal(status, "UNSUPPORTED"), EVERY)])
+    scene.run() if status == 416 else scene.succeed()
+    converges(scene)
+
+
+def test_f15_a_body_that_is_too_large(scene):
+    """413 ends with a message that names blob, registry and the probable reason."""
+    scene.begin(writing=[Rule("PUT", PUT_LARGE, faults.answer(413), EVERY)])
+    outcome = scene.fail()
+    assert "413" in outcome.message and digest(LARGE) in outcome.message
+    assert "limits the size of uploads" in outcome.message
+    assert scene.target.registry.uploads() == []
+    converges(scene)
+
+
+@BOTH
+def test_f18_manifest_refused_because_of_a_missing_blob(scene):
+    """A registry that lost a blob in between gets it again."""
+    scene.begin()
+    scene.succeed()
+    path = "into/team/app"
+    scene.target.delete_manifest(path, scene.images["team/app"].digest)
+    lost = scene.target.registry.storage / f"repositories/{path}/_layers/sha256/{digest(LARGE)[7:]}/link"
+    lost.unlink()
+    scene.target.registry.blobs()[digest(LARGE)].unlink()
+    scene.succeed()
+    converges(scene)
+
+
+@BOTH
+def test_f19_a_blob_that_is_not_seen_at_once(scene):
+    """404 to the first looks after it was written: what was written is not called lost."""
+    scene.begin(writing=[Rule("HEAD", "/manifests/|/blobs/", faults.answer(404), range(4, 9))])
+    scene.succeed()
+    converges(scene)
