@@ -12,7 +12,7 @@ version_added: 1.0.0
 description:
   - Moves component versions of the Open Component Model (OCM), with everything they deliver, from one repository to others.
   - Images move whole, with all platforms and attestations, byte for byte. At a registry they become images below the
-    target's prefix, and the component descriptor there points to them. In an archive they are artifact sets.
+    target's prefix, and the component descriptor there points to them. In an archive they lie as O(archive_layout) says.
   - References to other components are followed, and those are written first. A component version appears at the target
     only when everything that belongs to it is there. A run that was interrupted is continued by the next one.
   - The result is what the C(ocm) program writes, so that either can go on where the other stopped. The program itself is
@@ -107,6 +107,17 @@ options:
       - An archive that is there keeps its form, in parts or whole, without this option, and gets the form that is asked for
         with it.
     type: bytes
+  archive_layout:
+    description:
+      - How images lie in an archive that is written.
+      - V(sets) packs each image into a file of its own (an artifact set), as the C(ocm) program does. A layer of two images is
+        there twice.
+      - V(shared) leaves manifests and layers as they are, each in a file of its own, as the newer OCM tools do. A layer is there
+        once, however many images of the whole archive have it, and nothing is packed.
+      - Either is read by this collection, whatever the option says. What an archive holds already stays as it is.
+    type: str
+    choices: [sets, shared]
+    default: sets
   check:
     description:
       - How far a target that has the component version already is believed.
@@ -320,6 +331,7 @@ def main() -> None:
         overwrite=dict(type="bool", default=False),
         by_reference_access_types=dict(type="list", elements="str", default=[]),
         part_size=dict(type="bytes"),
+        archive_layout=dict(type="str", choices=["sets", "shared"], default="sets"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),
         **placement_arguments(),

@@ -134,8 +134,11 @@ def _layer(place: Any, path: str, kind: str, item: Mapping[str, Any]) -> Dict[st
 
 
 def read_manifest(place: Any, name: str, version: str = "1.0.0", prefix: str = "") -> Dict[str, Any]:
-    """The manifest of a component version."""
+    """The manifest of a component version; where its tag stands for an index, the first one that this lists."""
     _kind, raw = place.manifest(folder_of(name, prefix), version.replace("+", ".build-"))
+    top = json.loads(raw)
+    if "manifests" in top:
+        _kind, raw = place.manifest(folder_of(name, prefix), top["manifests"][0]["digest"])
     return json.loads(raw)
 
 

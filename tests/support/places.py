@@ -191,7 +191,8 @@ class CtfPlace:
         return self.blob_path(key).read_bytes()
 
     def manifest(self, path: str, reference: str) -> Tuple[str, bytes]:
-        entry = next(item for item in self.entries() if (item["repository"], item.get("tag")) == (path, reference))
+        listed = [item for item in self.entries() if item["repository"] == path]
+        entry = next(item for item in listed if reference in (item.get("tag"), item["digest"]))
         return entry.get("mediaType", OCI_MANIFEST), self.blob(path, entry["digest"])
 
     def entries(self) -> List[Mapping[str, str]]:

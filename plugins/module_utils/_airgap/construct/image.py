@@ -20,9 +20,10 @@ from ..model.manifest import MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, par
 from ..model.reference import DESCRIPTOR_FOLDER, ImageReference
 from ..oci.client import Registries
 from ..store.archive_files import ArchiveFiles, FolderFiles, TarFiles
+from ..store.artifact_index import INDEX
 from ..store.artifact_set import INDEX_FILES, MAIN, REF_NAME, TAGS
 from ..store.component_version import ArtifactContent
-from ..store.ctf import INDEX, Ctf
+from ..store.ctf import Ctf
 from ..store.repository import ArtifactRepository
 
 _DOCKER_ARCHIVE = "manifest.json"

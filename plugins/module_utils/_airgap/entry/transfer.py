@@ -76,6 +76,7 @@ def read_options(params: Dict[str, Any]) -> TransferOptions:
         resources=_resources(params["resources"]),
         concurrency=params["concurrency"],
         part_size=0 if params["part_size"] is None else check_part_size(params["part_size"]),
+        archive_layout=params["archive_layout"],
     )
 
 

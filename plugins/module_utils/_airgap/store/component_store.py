@@ -16,9 +16,10 @@ from ..model.reference import DESCRIPTOR_FOLDER, RepositoryReference, archive_fo
 from ..model.version import newest_first, tag_of, version_of
 from ..oci.client import Registries
 from .archive_files import PARTIAL, ArchiveFiles, FolderFiles, TarFiles
+from .artifact_index import INDEX
 from .component_archive import read_component_archive
 from .component_version import NotAComponentVersion, StoredVersion, read_component_version
-from .ctf import INDEX, Ctf, TarTarget, is_there
+from .ctf import Ctf, TarTarget, is_there
 from .descriptor_codec import FILE_NAME
 from .parts import is_split
 from .repository import ArtifactRepository, WritableRepository
@@ -192,6 +193,7 @@ class CtfStore(ComponentStore):
         if self._target is not None:
             self._target.commit()
         else:
+            self.ctf.flush()
             self.ctf.drop_unfinished()
 
     def close(self) -> None:

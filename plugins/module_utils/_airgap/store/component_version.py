@@ -17,7 +17,7 @@ from ..model.access import Access
 from ..model.descriptor import ComponentDescriptor
 from ..model.digest import check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound
-from ..model.manifest import ARTIFACT_TYPES, OCI_MANIFEST, ContentDescriptor, Manifest, parse_json
+from ..model.manifest import ARTIFACT_TYPES, OCI_INDEX, OCI_MANIFEST, ContentDescriptor, Manifest, parse_json
 from ..model.version import tag_of
 from .ctf import in_memory
 from .descriptor_codec import (
@@ -30,13 +30,16 @@ from .descriptor_codec import (
     decode_descriptor,
     encode_descriptor,
 )
-from .repository import ArtifactRepository, OpenSource, WritableRepository, blob_source
+from .repository import ArtifactRepository, ArtifactTree, OpenSource, WritableRepository, blob_source
 
 ARTIFACT_ANNOTATION = "software.ocm.artifact"
 COMPONENT_VERSION_ANNOTATION = "software.ocm.componentversion"
 CREATOR_ANNOTATION = "software.ocm.creator"
 DESCRIPTOR_ANNOTATION = "software.ocm.descriptor"
 CREATOR = "ocm.airgap"
+
+
+Owners = Tuple[Tuple[str, Mapping[str, str]], ...]
 
 
 class NotAComponentVersion(NotFound):
@@ -135,7 +138,15 @@ class LocalLayer:
     media_type: str
     digest: str
     size: int
-    owners: Tuple[Tuple[str, Mapping[str, str]], ...]
+    owners: Owners
+
+
+@dataclass(frozen=True)
+class LocalArtifact:
+    """An OCI artifact in the repository of a component version, and the elements that it belongs to."""
+
+    tree: ArtifactTree
+    owners: Owners
 
 
 def read_component_version(
@@ -179,15 +190,44 @@ def component_manifest(descriptor: ComponentDescriptor, layers: Sequence[LocalLa
     return Manifest.parse(raw, OCI_MANIFEST, "", str(descriptor)), blobs
 
 
+def component_index(descriptor: ComponentDescriptor, manifest: Manifest, artifacts: Sequence[LocalArtifact]) -> Manifest:
+    """The index of a component version whose artifacts stand beside its manifest, which is the first that it lists.
+
+    Follows the OCM specification's mapping for local blobs that are OCI artifacts. The same input gives the same bytes.
+    """
+    first = dict(manifest.descriptor().to_mapping(), artifactType=ARTIFACT_TYPE, annotations={DESCRIPTOR_ANNOTATION: "true"})
+    content = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [first] + [_owned(local.tree.main.descriptor(), local.owners) for local in artifacts],
+        "annotations": {COMPONENT_VERSION_ANNOTATION: str(descriptor), CREATOR_ANNOTATION: CREATOR},
+    }
+    return Manifest.parse(_json(content), OCI_INDEX, "", str(descriptor))
+
+
 def write_component_version(
-    repository: WritableRepository, descriptor: ComponentDescriptor, layers: Sequence[LocalLayer]
+    repository: WritableRepository,
+    descriptor: ComponentDescriptor,
+    layers: Sequence[LocalLayer],
+    artifacts: Sequence[LocalArtifact] = (),
 ) -> Manifest:
-    """Write descriptor, config and, last of all, the manifest under the version's tag. The layers are there already."""
+    """Write descriptor, config and, last of all, the manifest or index that stands under the version's tag: returned.
+
+    The layers and the artifacts' blobs are there already.
+    """
     manifest, blobs = component_manifest(descriptor, layers)
     for digest, content in blobs.items():
         repository.put_blob(digest, len(content), in_memory(content))
-    repository.put_manifest(manifest, tag_of(descriptor.version))
-    return manifest
+    tag = tag_of(descriptor.version)
+    if not artifacts:
+        repository.put_manifest(manifest, tag)
+        return manifest
+    parts = [part for local in artifacts for part in local.tree.manifests]
+    for part in {part.digest: part for part in [*parts, manifest]}.values():
+        repository.put_manifest(part)
+    index = component_index(descriptor, manifest, artifacts)
+    repository.put_manifest(index, tag)
+    return index
 
 
 def _json(value: Any) -> bytes:
@@ -195,13 +235,12 @@ def _json(value: Any) -> bytes:
 
 
 def _layer_mapping(layer: LocalLayer) -> Dict[str, Any]:
-    owners = [{"kind": kind, "identity": dict(sorted(identity.items()))} for kind, identity in layer.owners]
-    return {
-        "mediaType": layer.media_type,
-        "digest": layer.digest,
-        "size": layer.size,
-        "annotations": {ARTIFACT_ANNOTATION: _json(owners).decode("utf-8")},
-    }
+    return _owned(ContentDescriptor(layer.media_type, layer.digest, layer.size), layer.owners)
+
+
+def _owned(content: ContentDescriptor, owners: Owners) -> Dict[str, Any]:
+    listed = [{"kind": kind, "identity": dict(sorted(identity.items()))} for kind, identity in owners]
+    return dict(content.to_mapping(), annotations={ARTIFACT_ANNOTATION: _json(listed).decode("utf-8")})
 
 
 def _local_digests(access: Access, where: str) -> List[str]:

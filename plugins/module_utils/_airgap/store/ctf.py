@@ -12,33 +12,18 @@ import json
 import os
 import shutil
 import threading
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
-from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
+from ..model.manifest import MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
 from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack, packed_blocks
+from .artifact_index import INDEX, ArtifactIndex, IndexEntry, parse_index
 from .parts import SUFFIX, has_unplaced_parts, is_split, place_parts, write_parts
 from .repository import Blocks, OpenSource, WritableRepository
 
-INDEX = "artifact-index.json"
 SPOOL = "blobs/.shared"
 NEW = ".new-"
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """A manifest or index in a CTF. tag and media_type may be empty."""
-
-    repository: str
-    tag: str
-    digest: str
-    media_type: str
-
-    def to_mapping(self) -> Dict[str, str]:
-        pairs = (("repository", self.repository), ("tag", self.tag), ("digest", self.digest), ("mediaType", self.media_type))
-        return {key: value for key, value in pairs if value}
 
 
 class Ctf:
@@ -54,21 +39,29 @@ class Ctf:
         """index: where the artifact index is read, if not in `files`."""
         self.location, self._files, self._writer = location, files, writer
         self._lock = threading.Lock()
-        self._index = index or files
-        self._entries = _read_index(self._index, location)
+        self._index_files = index or files
+        self._index = _read_index(self._index_files, location)
+        self._index_differs = False
         self._held: Optional[int] = None
 
     def repositories(self) -> List[str]:
-        return sorted({entry.repository for entry in self._entries})
+        return sorted({entry.repository for entry in self.all_entries()})
 
     def repository(self, path: str) -> "CtfRepository":
         return CtfRepository(self, path)
 
     def entries(self, repository: str) -> List[IndexEntry]:
-        return [entry for entry in self._entries if entry.repository == repository]
+        return [entry for entry in self.all_entries() if entry.repository == repository]
 
     def all_entries(self) -> List[IndexEntry]:
-        return list(self._entries)
+        with self._lock:
+            return self._index.entries()
+
+    def entry(self, repository: str, reference: str) -> Optional[IndexEntry]:
+        """What a repository lists under a tag or a digest."""
+        with self._lock:
+            find = self._index.by_digest if ":" in reference else self._index.by_tag
+            return find(repository, reference)
 
     def blob_size(self, digest: str) -> Optional[int]:
         return self._files.size(blob_name(digest))
@@ -146,18 +139,36 @@ class Ctf:
     def begin(self) -> None:
         """Become the only writer, and see what another one has written since. Raises Refused while there is one."""
         self._held = self._writable().lock()
-        self._entries = _read_index(self._index, self.location)
+        self._index = _read_index(self._index_files, self.location)
 
     def write_index(self) -> None:
         """Write the artifact index as it stands."""
-        self._writable().write(INDEX, _index_bytes(self._entries))
+        self._writable().write(INDEX, self._index.to_bytes())
+        self._index_differs = False
+
+    def flush(self) -> None:
+        """Write the artifact index if it lists more than its file."""
+        with self._lock:
+            if self._index_differs:
+                self.write_index()
 
     def put_entry(self, entry: IndexEntry) -> None:
-        """List a manifest; an entry of the same repository and tag is replaced."""
+        """List a manifest; an entry of the same repository and tag is replaced.
+
+        Untagged entries come into the file with the next tagged one, or with `flush`: many are listed at once.
+        """
+        self._writable()
         with self._lock:
-            kept = [other for other in self._entries if (other.repository, other.tag) != (entry.repository, entry.tag) or not entry.tag]
-            self._entries = _normal(kept + [entry])
-            self.write_index()
+            self._index.put(entry)
+            self._index_differs = True
+            if entry.tag:
+                self.write_index()
+
+    def unlist(self, repository: str, digests: Iterable[str]) -> None:
+        """Take untagged entries out of the index; the file follows with the next tagged entry, or with `flush`."""
+        with self._lock:
+            self._index.unlist(repository, digests)
+            self._index_differs = True
 
     def _writable(self) -> FolderFiles:
         if self._writer is None:
@@ -185,11 +196,8 @@ class CtfRepository(WritableRepository):
         return [entry.tag for entry in entries if entry.tag]
 
     def _entry(self, reference: str) -> Optional[IndexEntry]:
-        entries = self.ctf.entries(self.path)
-        if ":" not in reference:
-            return next((entry for entry in entries if entry.tag == reference), None)
-        known = next((entry for entry in entries if entry.digest == reference), None)
-        if known is None and self.ctf.blob_size(reference) is not None:
+        known = self.ctf.entry(self.path, reference)
+        if known is None and ":" in reference and self.ctf.blob_size(reference) is not None:
             return IndexEntry(self.path, "", reference, "")
         return known
 
@@ -221,8 +229,37 @@ class CtfRepository(WritableRepository):
         return "copied"
 
     def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
-        self.ctf.write_blob(manifest.digest, manifest.size, lambda: _Bytes(manifest.raw))
+        former = self.ctf.entry(self.path, tag) if tag else None
+        self.ctf.write_blob(manifest.digest, manifest.size, in_memory(manifest.raw))
         self.ctf.put_entry(IndexEntry(self.path, tag, manifest.digest, manifest.media_type))
+        if former is not None and former.digest != manifest.digest:
+            self._unlist_orphans(former.digest)
+
+    def _unlist_orphans(self, former: str) -> None:
+        """Take out what was listed for an index that lost its tag, and that no other tag leads to."""
+        below = self._manifests_below([former])
+        if len(below) > 1:
+            self.ctf.unlist(self.path, below - self._manifests_below([self._digest_at(tag) for tag in self.tags()]))
+            self.ctf.flush()
+
+    def _digest_at(self, tag: str) -> str:
+        entry = self.ctf.entry(self.path, tag)
+        return entry.digest if entry else ""
+
+    def _manifests_below(self, digests: Iterable[str]) -> Set[str]:
+        """The digests of manifests and of all manifests below them, as far as they can be read."""
+        found: Set[str] = set()
+        todo = list(digests)
+        while todo:
+            digest = todo.pop()
+            if digest in found:
+                continue
+            found.add(digest)
+            try:
+                todo += [child.digest for child in self.get_manifest(digest).children]
+            except (NotFound, InvalidContent):
+                pass  # what is damaged leads nowhere
+        return found
 
 
 class TarTarget:
@@ -378,39 +415,5 @@ def _reachable(ctf: Ctf) -> List[str]:
     return list(found)
 
 
-def _read_index(files: ArchiveFiles, location: str) -> List[IndexEntry]:
-    if files.size(INDEX) is None:
-        return []
-    content = parse_json(files.read(INDEX), f"{location} {INDEX}")
-    artifacts = content.get("artifacts") or []
-    if content.get("schemaVersion") != 1 or not isinstance(artifacts, list):
-        raise InvalidContent(f"{location}: {INDEX} is not an artifact index of schemaVersion 1.")
-    entries = [_index_entry(value, f"{location} {INDEX} artifacts[{number}]") for number, value in enumerate(artifacts)]
-    tagged: Dict[Tuple[str, str], str] = {}
-    for entry in entries:
-        if entry.tag and tagged.setdefault((entry.repository, entry.tag), entry.digest) != entry.digest:
-            raise InvalidContent(f"{location}: {INDEX} has two artifacts for {entry.repository}:{entry.tag}.")
-    return list(dict.fromkeys(entries))
-
-
-def _index_entry(value: Any, where: str) -> IndexEntry:
-    fields = value if isinstance(value, dict) else {}
-    texts = [fields.get(key) or "" for key in ("repository", "tag", "digest", "mediaType")]
-    if not all(isinstance(text, str) for text in texts) or not texts[0]:
-        raise InvalidContent(f"{where}: not an entry with repository and digest.")
-    if texts[3] and texts[3] not in ARTIFACT_TYPES:
-        raise InvalidContent(f"{where}: the media type {texts[3]!r} is not a manifest's or an index's.")
-    check_digest(texts[2], where)
-    return IndexEntry(*texts)
-
-
-def _normal(entries: Iterable[IndexEntry]) -> List[IndexEntry]:
-    """Sorted, each once, and untagged entries only for what no tag names."""
-    tagged = {(entry.repository, entry.digest) for entry in entries if entry.tag}
-    kept = {entry for entry in entries if entry.tag or (entry.repository, entry.digest) not in tagged}
-    return sorted(kept, key=lambda entry: (entry.repository, entry.tag, entry.digest))
-
-
-def _index_bytes(entries: Sequence[IndexEntry]) -> bytes:
-    content = {"schemaVersion": 1, "artifacts": [entry.to_mapping() for entry in entries]}
-    return json.dumps(content, separators=(",", ":")).encode("utf-8")
+def _read_index(files: ArchiveFiles, location: str) -> ArtifactIndex:
+    return ArtifactIndex() if files.size(INDEX) is None else parse_index(files.read(INDEX), location)

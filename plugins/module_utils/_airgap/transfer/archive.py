@@ -1,25 +1,109 @@
 # Copyright (c) ocm.airgap contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes artifacts into an archive: each as an artifact set, one blob of its component version."""
+"""Writes artifacts into an archive: each as an artifact set, one blob of its component version, or as it is.
+
+As it is means that manifests and blobs lie in the archive by their digests, each distinct one once.
+"""
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, List, Sequence
+from contextlib import nullcontext
+from typing import Any, Callable, Dict, List, Sequence, Set
 
 from ..model.access import local_blob
 from ..model.manifest import ContentDescriptor
-from ..store.artifact_set import artifact_set_type, pack_artifact_set
+from ..store.artifact_set import ArtifactSet, artifact_set_type, pack_artifact_set
 from ..store.component_store import CtfStore
 from ..store.component_version import ArtifactContent
-from ..store.ctf import Ctf
-from ..store.repository import ArtifactRepository
+from ..store.ctf import Ctf, in_memory
+from ..store.repository import ArtifactRepository, OpenSource, blob_source
 from .outcome import BlobCounts, Landed
 from .plan import ElementFacts, ElementPlan
 
 
+Land = Callable[[ElementPlan, Landed], None]
+Task = Callable[[], None]
+
+
 class ArchiveWriter:
+    """Brings artifacts into an archive. What several of them share is read once from the source."""
+
+    def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
+        self._target, self._counts = target, counts
+
+    def phases(self, plans: Sequence[ElementPlan], land: Land) -> List[List[Task]]:
+        """Tasks, those of a phase at once, phase after phase; `land` is told where each plan's content ended up."""
+        shared = [plan for plan in plans if plan.is_shared]
+        packed = [plan for plan in plans if not plan.is_shared]
+        unpacked = SharedWriter(self._target, self._counts)
+        sets = SetWriter(self._target, self._counts)
+        return [unpacked.blob_tasks(shared) + sets.tasks(packed, land), unpacked.manifest_tasks(shared, land)]
+
+
+class SharedWriter:
+    """Writes manifests and blobs as they are. Nothing leads to them until their component version is written."""
+
+    def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
+        self._ctf, self._repository, self._counts = target.ctf, target.artifacts(""), counts
+
+    def blob_tasks(self, plans: Sequence[ElementPlan]) -> List[Task]:
+        """One task for each distinct blob, and one for each artifact set, which is read in one pass."""
+        tasks: List[Task] = []
+        seen: Set[str] = set()
+        for plan in sorted(plans, key=lambda plan: isinstance(plan.facts.content.repository, ArtifactSet)):
+            origin = plan.facts.content.repository
+            wanted = {blob.digest: blob for blob in plan.facts.tree.blobs if blob.digest not in seen}
+            seen.update(wanted)
+            if wanted and isinstance(origin, ArtifactSet):
+                tasks.append(self._walk_task(origin, wanted))
+            else:
+                tasks += [self._copy_task(blob, origin) for blob in wanted.values()]
+        return tasks
+
+    def manifest_tasks(self, plans: Sequence[ElementPlan], land: Land) -> List[Task]:
+        """One task for each artifact, for when its blobs are there."""
+        groups: Dict[str, List[ElementPlan]] = {}
+        for plan in plans:
+            groups.setdefault(plan.facts.digest, []).append(plan)
+        return [self._manifest_task(group, land) for group in groups.values()]
+
+    def _copy_task(self, blob: ContentDescriptor, origin: ArtifactRepository) -> Task:
+        return lambda: self._put(blob, blob_source(origin, blob.digest, blob.size))
+
+    def _walk_task(self, origin: ArtifactSet, wanted: Dict[str, ContentDescriptor]) -> Task:
+        def walk() -> None:
+            todo = {digest: blob for digest, blob in wanted.items() if not self._is_there(blob)}
+            for digest, size, blocks in origin.walk() if todo else ():
+                if digest in todo and size == todo[digest].size:
+                    self._put(todo.pop(digest), lambda content=blocks: nullcontext(content))
+            for blob in todo.values():
+                self._put(blob, blob_source(origin, blob.digest, blob.size))
+
+        return walk
+
+    def _is_there(self, blob: ContentDescriptor) -> bool:
+        there = self._repository.blob_size(blob.digest) == blob.size
+        if there:
+            self._counts.add("present")
+        return there
+
+    def _put(self, blob: ContentDescriptor, source: OpenSource) -> None:
+        self._counts.add(self._repository.put_blob(blob.digest, blob.size, source))
+
+    def _manifest_task(self, group: Sequence[ElementPlan], land: Land) -> Task:
+        def put() -> None:
+            facts = group[0].facts
+            for manifest in facts.tree.manifests:
+                self._ctf.write_blob(manifest.digest, manifest.size, in_memory(manifest.raw))
+            for plan in group:
+                land(plan, Landed(plan.access, facts.digest, facts.tree.main.size))
+
+        return put
+
+
+class SetWriter:
     """Packs artifacts. A blob that several of them share is read once from the source and kept until the commit."""
 
     def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
@@ -27,7 +111,7 @@ class ArchiveWriter:
         self._shared: Dict[str, int] = {}
         self._locks: Dict[str, threading.Lock] = {}
 
-    def tasks(self, plans: Sequence[ElementPlan], land: Callable[[ElementPlan, Landed], None]) -> List[Callable[[], None]]:
+    def tasks(self, plans: Sequence[ElementPlan], land: Land) -> List[Task]:
         """One task for each distinct artifact; `land` is told where each plan's content ended up."""
         groups: Dict[Any, List[ElementPlan]] = {}
         for plan in plans:
@@ -40,10 +124,10 @@ class ArchiveWriter:
         self._locks = {digest: threading.Lock() for digest, count in self._shared.items() if count > 1}
         return [self._task(group, land) for group in groups.values()]
 
-    def _task(self, group: Sequence[ElementPlan], land: Callable[[ElementPlan, Landed], None]) -> Callable[[], None]:
+    def _task(self, group: Sequence[ElementPlan], land: Land) -> Task:
         return lambda: self._write(group, land)
 
-    def _write(self, group: Sequence[ElementPlan], land: Callable[[ElementPlan, Landed], None]) -> None:
+    def _write(self, group: Sequence[ElementPlan], land: Land) -> None:
         facts = group[0].facts
         content: ArtifactContent = facts.content
         if facts.tree is None and content.packed is not None:

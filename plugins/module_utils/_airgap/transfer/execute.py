@@ -19,7 +19,7 @@ from ..model.digest import is_digest
 from ..sources.content import spooled, stated_digest
 from ..store.artifact_set import ArtifactSet
 from ..store.component_store import ComponentStore
-from ..store.component_version import ArtifactContent, BlobContent, LocalLayer, write_component_version
+from ..store.component_version import ArtifactContent, BlobContent, LocalArtifact, LocalLayer, write_component_version
 from ..store.repository import ArtifactRepository, OpenSource, blob_source, read_artifact
 from .archive import ArchiveWriter
 from .outcome import BlobCounts, Landed
@@ -76,7 +76,8 @@ class Executor:
 
     def _move_artifacts(self, plans: Sequence[ElementPlan]) -> None:
         if self._target.is_archive:
-            self._parallel(ArchiveWriter(self._target, self.counts).tasks(plans, self._land))
+            for tasks in ArchiveWriter(self._target, self.counts).phases(plans, self._land):
+                self._parallel(tasks)
             return
         jobs = _blob_jobs(plans)
         self._held = self._held_elsewhere(jobs)
@@ -190,7 +191,7 @@ class Executor:
     def _write_version(self, version: VersionPlan) -> None:
         repository = self._target.repository(version.name)
         descriptor = self._final_descriptor(version)
-        write_component_version(repository, descriptor, self._layers(version, descriptor))
+        write_component_version(repository, descriptor, self._layers(version), self._artifacts(version))
 
     def _final_descriptor(self, version: VersionPlan) -> ComponentDescriptor:
         descriptor = version.base
@@ -204,12 +205,30 @@ class Executor:
         digest = "" if plan.facts.believed else plan.facts.digest
         return plan.facts.is_artifact, digest or (landed.digest if landed else "")
 
-    def _layers(self, version: VersionPlan, descriptor: ComponentDescriptor) -> List[LocalLayer]:
+    def _artifacts(self, version: VersionPlan) -> List[LocalArtifact]:
+        """The artifacts that stand beside the component version's manifest, with every element that each belongs to."""
+        owners: Dict[str, Tuple[Any, ...]] = {}
+        for plan in version.elements:
+            digest = self._artifact_beside(plan, version)
+            if digest:
+                owners[digest] = owners.get(digest, ()) + ((plan.facts.kind, plan.facts.identity),)
+        repository = self._target.repository(version.name)
+        return [LocalArtifact(read_artifact(repository, digest), found) for digest, found in owners.items()]
+
+    def _artifact_beside(self, plan: ElementPlan, version: VersionPlan) -> str:
+        """The digest of an element's artifact that lies in the component's own repository, unpacked; "" for others."""
+        landed, existing = self.landed.get(plan.facts.label), version.facts.target
+        if landed is not None:
+            return landed.digest if plan.is_shared else ""
+        access = Access.from_mapping(self.access_of(plan), plan.facts.label)
+        return (existing.local_manifest(access, plan.facts.label) or "") if existing and access.is_local else ""
+
+    def _layers(self, version: VersionPlan) -> List[LocalLayer]:
         """One layer for each local blob, in the order of the elements, with every element that it belongs to."""
         layers: Dict[str, LocalLayer] = {}
         for plan in version.elements:
             access = Access.from_mapping(self.access_of(plan), plan.facts.label)
-            if not access.is_local:
+            if not access.is_local or self._artifact_beside(plan, version):
                 continue
             owner = (plan.facts.kind, plan.facts.identity)
             for digest, size in self._parts(plan, access, version):

@@ -12,6 +12,7 @@ from ..model.access import LOCAL_TYPES, Access
 from ..model.identity import Element, select_all
 
 MANIFESTS, BLOBS, CONTENT = "manifests", "blobs", "content"
+SETS, SHARED = "sets", "shared"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class TransferOptions:
     localReference of its local blobs is the digest of their content, for artifacts that of the main manifest.
     resources: selectors of the only elements that are looked at, at a target that has the version; () for all.
     part_size: archives that are files are written in parts smaller than so many bytes; 0 leaves their form to themselves.
+    archive_layout: how artifacts lie in an archive, each as a set of its own (sets), or each blob of all once (shared).
     """
 
     copy_resources: bool = True
@@ -38,6 +40,7 @@ class TransferOptions:
     resources: Tuple[Mapping[str, str], ...] = ()
     concurrency: int = 4
     part_size: int = 0
+    archive_layout: str = SETS
 
     def by_value(self, kind: str, access: Access) -> bool:
         """True if the content of a resource or source with this access has to move."""

@@ -16,13 +16,14 @@ from ..model.comparison import Comparison, merge_volatile
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import Refused
 from ..model.identity import Element
+from ..model.manifest import ARTIFACT_TYPES
 from ..model.reference import RepositoryReference
 from ..sources.content import Content
 from ..store.artifact_set import artifact_set_type
 from ..store.component_version import ArtifactContent, StoredVersion
 from ..store.repository import ArtifactTree
 from ..model.placement import Place, target_reference
-from .options import TransferOptions
+from .options import SHARED, TransferOptions
 
 TRANSFERRED, UPDATED, UNCHANGED = "transferred", "updated", "unchanged"
 RESTORED, BY_REFERENCE, NO_CONTENT = "restored", "by_reference", "none"
@@ -59,7 +60,8 @@ class ElementFacts:
 
     @property
     def is_artifact(self) -> bool:
-        return self.place is not None or isinstance(self.content, ArtifactContent)
+        kept = str((self.kept or {}).get("mediaType")) in ARTIFACT_TYPES
+        return self.place is not None or kept or isinstance(self.content, ArtifactContent)
 
     @property
     def tag_was_moved(self) -> bool:
@@ -99,6 +101,12 @@ class ElementPlan:
     @property
     def moves(self) -> bool:
         return self.action in MOVING and self.facts.content is not None
+
+    @property
+    def is_shared(self) -> bool:
+        """It moves into an archive as it is, manifests and blobs, and is not packed."""
+        facts = self.facts
+        return facts.place is None and facts.tree is not None and self.access is not None
 
 
 @dataclass(frozen=True)
@@ -245,7 +253,7 @@ def _plan_version(facts: VersionFacts, target: TargetFacts, options: TransferOpt
 def _changes_access(plan: ElementPlan) -> bool:
     facts = plan.facts
     if facts.by_value:
-        return facts.kept is None or plan.access is None
+        return facts.kept is None or plan.access != facts.kept
     return facts.kept is not None and plan.access != facts.kept
 
 
@@ -270,7 +278,7 @@ def _plan_element(
 
 
 def _needs_packing(facts: ElementFacts, target: TargetFacts) -> bool:
-    """An artifact set that is packed anew may have another digest than the one that was lost."""
+    """An artifact in an archive that is written anew may come as another blob than the one that was lost."""
     return target.reference.is_archive and facts.is_artifact
 
 
@@ -281,6 +289,8 @@ def _new_access(facts: ElementFacts, target: TargetFacts, options: TransferOptio
         reference = target_reference(target.reference, facts.place, facts.digest, options.with_digest)
         return {"imageReference": str(reference), "type": "ociArtifact"}
     if isinstance(content, ArtifactContent):
+        if facts.tree is not None and options.archive_layout == SHARED:
+            return local_blob(facts.digest, facts.tree.main.media_type, facts.hint)
         if content.packed is not None and content.packed.digest:
             return local_blob(content.packed.digest, content.packed.media_type, facts.hint)
         return None

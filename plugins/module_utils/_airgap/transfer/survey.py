@@ -21,7 +21,7 @@ from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
 from ..store.repository import ArtifactRepository, ArtifactTree, blob_source, read_artifact
 from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_digest
-from .options import BLOBS, MANIFESTS, TransferOptions
+from .options import BLOBS, MANIFESTS, SETS, TransferOptions
 from .plan import ElementFacts, TargetFacts, VersionFacts, single_resources_refused, tag_conflicts
 
 Item = TypeVar("Item")
@@ -89,8 +89,8 @@ class Survey:
         comparison = compare(descriptor, existing.descriptor) if existing else None
         keeps = existing is not None and comparison is not None and not comparison.signed
         written = comparison is not None and comparison.volatile and not self._options.resources
-        if existing is not None and written and _is_index_layout(existing):
-            keeps = False  # what is written has another layout, so its local blobs have to move again
+        if existing is not None and written and _is_index_layout(existing) and not self._target.is_archive:
+            keeps = False  # what is written to a registry has another layout, so its local blobs have to move again
         elements = []
         looked_at = self._looked_at(version) if self._options.resources else None
         for kind, element in _elements(version):
@@ -165,7 +165,7 @@ class Survey:
         return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there)
 
     def _check_kept_blob(self, existing: StoredVersion, facts: ElementFacts, access: Access) -> ElementFacts:
-        if not self._target.is_archive and access.get("mediaType") and _should_be_artifact(access):
+        if access.get("mediaType") and _should_be_artifact(access):
             nested = existing.local_manifest(access, facts.label)
             if nested is not None and existing.repository is not None:
                 present, _tag = self._artifact_there(existing.repository, "", nested)
@@ -194,7 +194,7 @@ class Survey:
         there = bool(digest) and tag_there == digest
         if digest and not there and (expected or tag_there or not tag):
             there = repository.head_manifest(digest) is not None
-        if there and self._options.check != MANIFESTS:
+        if there and self._level != MANIFESTS:
             there = self._artifact_whole(repository, digest)
         return there, tag_there
 
@@ -207,14 +207,15 @@ class Survey:
             BlobContent(blob.media_type, blob.digest, blob.size, blob_source(repository, blob.digest, blob.size), repository)
             for blob in tree.blobs
         ]
-        return all(self._blob_there(blob, self._options.check) for blob in blobs)
+        return all(self._blob_there(blob, self._level) for blob in blobs)
 
     def _blob_there(self, blob: BlobContent, level: str) -> bool:
         """Raises DigestMismatch when `check` is content and what is stored is damaged."""
         if level == MANIFESTS or blob.repository is None:
             return True
         if level == BLOBS:
-            return blob.repository.blob_size(blob.digest) is not None
+            size = blob.repository.blob_size(blob.digest)
+            return size is not None and (size == blob.size or blob.size < 0 or not self._target.is_archive)
         try:
             with blob.open() as blocks:
                 for _block in blocks:
@@ -233,8 +234,8 @@ class Survey:
     def _look_at_artifact(self, version: VersionFacts, facts: ElementFacts, content: ArtifactContent) -> ElementFacts:
         digest = facts.digest or self._source_digest(facts, content)
         if self._target.is_archive:
-            packed = content.packed is not None and content.packed.digest
-            return replace(facts, digest=digest, tree=None if packed else self._tree(facts, content, digest))
+            tree = None if self._stays_packed(facts, content) else self._tree(facts, content, digest)
+            return replace(facts, digest=digest, tree=tree)
         place, present, tag_there = facts.place, False, facts.tag_there
         if place is None:
             fallback = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
@@ -243,6 +244,16 @@ class Survey:
             present, tag_there = self._artifact_there(self._target.artifacts(place.path), place.tag, digest, False)
         tree = None if present else self._tree(facts, content, digest)
         return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there, tree=tree)
+
+    def _stays_packed(self, facts: ElementFacts, content: ArtifactContent) -> bool:
+        """An artifact set goes into an archive as it is, unless artifacts share their blobs there.
+
+        Also then where the component version states the digest of the set itself.
+        """
+        packed = content.packed
+        if packed is None or not packed.digest:
+            return False
+        return self._options.archive_layout == SETS or stated_digest(facts.element) == packed.digest
 
     def _source_digest(self, facts: ElementFacts, content: ArtifactContent) -> str:
         """The digest of the artifact's main manifest: stated, else as the source answers."""

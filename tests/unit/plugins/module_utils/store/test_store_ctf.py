@@ -150,6 +150,7 @@ def test_entries_are_sorted_and_have_only_the_known_fields(tmp_path, open_path_t
     store = open_path_to_write(tmp_path)
     for path, tag in (("b", "2"), ("b", "1"), ("a", "9"), ("b", "10"), ("c", "")):
         store.artifacts(path).put_manifest(manifest(), tag)
+    store.commit()
     entries = index_of(tmp_path)["artifacts"]
     assert [(entry["repository"], entry.get("tag")) for entry in entries] == [("a", "9"), ("b", "1"), ("b", "10"), ("b", "2"), ("c", None)]
     assert {key for entry in entries for key in entry} == {"repository", "tag", "digest", "mediaType"}
@@ -158,8 +159,10 @@ def test_entries_are_sorted_and_have_only_the_known_fields(tmp_path, open_path_t
 
 
 def test_an_untagged_entry_stands_only_where_no_tag_does(tmp_path, open_path_to_write):
-    repository = open_path_to_write(tmp_path).artifacts("a")
+    store = open_path_to_write(tmp_path)
+    repository = store.artifacts("a")
     repository.put_manifest(manifest())
+    store.commit()
     assert index_of(tmp_path)["artifacts"] == [{"repository": "a", "digest": manifest().digest, "mediaType": OCI_MANIFEST}]
     repository.put_manifest(manifest(), "1")
     repository.put_manifest(manifest())
@@ -167,6 +170,8 @@ def test_an_untagged_entry_stands_only_where_no_tag_does(tmp_path, open_path_to_
     repository.put_manifest(manifest(), "2")
     assert [entry["tag"] for entry in index_of(tmp_path)["artifacts"]] == ["1", "2"]
     repository.put_manifest(manifest(7))
+    assert len(index_of(tmp_path)["artifacts"]) == 2, "untagged entries come with the next tag, or at the end"
+    store.commit()
     assert len(index_of(tmp_path)["artifacts"]) == 3
 
 
