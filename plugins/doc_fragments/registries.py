@@ -85,6 +85,17 @@ options:
     description: How many blobs and images are moved or looked at at the same time.
     type: int
     default: 4
+  access_hosts:
+    description:
+      - The hosts that component versions may name as places of their content, as C(host[:port]) or C(*.domain[:port]).
+      - What lies elsewhere is refused before anything is sent there. The host of the source and those of O(registries)
+        are always allowed.
+      - Without it every host is, apart from link-local addresses such as C(169.254.169.254), where clouds hand the
+        credentials of a machine to everybody who asks. Those, also behind names and redirects, have to be listed here
+        or in O(registries).
+    type: list
+    elements: str
+    default: []
 requirements:
   - oras >= 0.2.43
   - PyYAML

@@ -50,6 +50,7 @@ def registry_arguments() -> Dict[str, Any]:
         timeout=dict(type="float", default=60),
         retries=dict(type="int", default=5),
         concurrency=dict(type="int", default=4),
+        access_hosts=dict(type="list", elements="str", default=[]),
     )
 
 

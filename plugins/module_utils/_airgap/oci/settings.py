@@ -11,6 +11,7 @@ from typing import Any, Mapping, Optional, Tuple
 
 from ..model.errors import InvalidInput
 from ..model.reference import canonical_host, check_host, check_no_login
+from .access_hosts import check_pattern
 
 _TEXTS = ("username", "password", "token", "ca_path", "ca_data", "client_cert", "client_key", "mirror")
 _BAD_SEGMENT = re.compile(r"(\A|/)(\.{0,2})(/|\Z)|[\s?#@]")
@@ -86,6 +87,7 @@ class ConnectionOptions:
     timeout: float = 60.0
     retries: int = 5
     concurrency: int = 4
+    access_hosts: Tuple[str, ...] = ()
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "ConnectionOptions":
@@ -101,7 +103,14 @@ class ConnectionOptions:
             timeout=_number(params, "timeout", cls.timeout, 0.001),
             retries=int(_number(params, "retries", cls.retries, 0)),
             concurrency=int(_number(params, "concurrency", cls.concurrency, 1)),
+            access_hosts=tuple(check_pattern(str(text)) for text in params.get("access_hosts") or ()),
         )
+
+    @property
+    def named_hosts(self) -> Tuple[str, ...]:
+        """The hosts that the user wrote down as registries and mirrors."""
+        mirrors = [split_location(entry.mirror, "mirror")[0] for entry in self.registries if entry.mirror]
+        return tuple(entry.host for entry in self.registries) + tuple(mirrors)
 
     def entry_for(self, host: str, path: str = "") -> Optional[RegistrySettings]:
         """The entry with exactly this host and port and the longest path that is a prefix by whole segments."""

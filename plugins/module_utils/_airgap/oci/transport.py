@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..model.errors import OcmError, RegistryError
 from ..model.reference import DOCKER_HUB, canonical_host
+from .access_hosts import ForbiddenAddresses
 from .credentials import Secrets
 from .failures import MAX_ERROR_BODY, Place, transport_error
 from .library import requests, urllib3
@@ -134,6 +135,7 @@ class Transport:
         self.options = options
         self.traffic = traffic
         self.secrets = secrets
+        self._forbidden = ForbiddenAddresses(options.access_hosts + options.named_hosts)
         self._sessions: Dict[Any, Any] = {}
         self._lock = threading.Lock()
 
@@ -169,9 +171,11 @@ class Transport:
     def perform(self, request: Request, session: Any) -> Answer:
         """Send, follow redirects, read. Error statuses are returned.
 
-        Raises TryAgain (broken connections), Unreachable, RegistryError (a redirect that leads nowhere).
+        Raises TryAgain (broken connections), Unreachable, RegistryError (a redirect that leads nowhere), Refused (an
+        address that nothing may be sent to).
         """
         for _hop in range(MAX_REDIRECTS + 1):
+            self._forbidden.check(host_of(request.url), request.place.tell)
             answer = self._send(request, session)
             location = answer.headers.get("Location")
             followed = REDIRECTS.get(request.method, ()) if request.redirects else ()

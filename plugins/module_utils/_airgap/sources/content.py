@@ -14,7 +14,9 @@ from ..model.digest import Digester, check_digest
 from ..model.errors import DigestMismatch, Refused
 from ..model.identity import Element
 from ..model.reference import ImageReference
+from ..oci.access_hosts import check_access_host
 from ..oci.client import Registries
+from ..oci.transport import host_of, is_plain_url
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore, artifact_repository_of
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
@@ -36,7 +38,8 @@ class ContentFinder:
     def find(self, version: StoredVersion, kind: str, element: Element) -> Content:
         """The content of a resource or source, not read yet.
 
-        Raises Refused for access types that cannot be followed, InvalidContent for broken accesses.
+        Raises Refused for access types that cannot be followed and hosts that may not be read from, InvalidContent for
+        broken accesses.
         """
         descriptor = version.descriptor
         where = descriptor.label_of(kind, element)
@@ -48,8 +51,10 @@ class ContentFinder:
         if access.type == "ociBlob":
             return self._blob(access, where)
         if access.type == "helm":
+            self._check_host(_host_of_url(access.text("helmRepository", where)), where)
             return helm_content(access, self._registries, where)
         if access.type == "wget":
+            self._check_host(_host_of_url(access.text("url", where)), where)
             return wget_content(access, self._registries, where)
         raise Refused(
             f"{where}: the content of access type {access.type} cannot be read.",
@@ -65,6 +70,7 @@ class ContentFinder:
             repository = artifact_repository_of(self._store, image.repository)
         else:
             image = image_reference(access, self._store.reference, where)
+            self._check_host(image.host, where)
             repository = self._registries.repository(image.host, image.repository, image.plain_http)
         return ArtifactContent(repository, image.digest or stated_artifact_digest(element) or image.locator)
 
@@ -73,9 +79,22 @@ class ContentFinder:
         digest = check_digest(access.get("digest") or image.digest, where)
         size = access.get("size")
         size = size if isinstance(size, int) and size > 0 else -1
+        self._check_host(image.host, where)
         repository = self._registries.repository(image.host, image.repository, image.plain_http)
         media_type = str(access.get("mediaType") or "application/octet-stream")
         return BlobContent(media_type, digest, size, blob_source(repository, digest, size), repository)
+
+    def _check_host(self, host: str, where: str) -> None:
+        options = self._registries.options
+        own = () if self._store.is_archive else (self._store.reference.host,)
+        check_access_host(host, options.access_hosts, options.named_hosts + own, where)
+
+
+def _host_of_url(url: str) -> str:
+    """host[:port] of an address, "" when it has none: whoever reads it tells what is wrong with it."""
+    scheme, _mark, rest = url.partition("://")
+    url = url if scheme in ("http", "https") else f"https://{rest}"
+    return host_of(url) if is_plain_url(url) else ""
 
 
 def _local(version: StoredVersion, access: Access, where: str) -> Content:

@@ -14,7 +14,9 @@ from ..model.errors import InvalidContent, NotFound
 from ..model.identity import suggestion
 from ..model.reference import ImageReference
 from ..model.version import Version
+from ..oci.access_hosts import check_access_host
 from ..oci.client import Registries
+from ..oci.transport import host_of, is_plain_url
 from ..store.component_version import BlobContent
 from ..store.yaml_text import load_yaml
 from .wget import HttpBlocks
@@ -63,6 +65,9 @@ def _from_chart_repository(address: str, name: str, version: str, registries: Re
         raise InvalidContent(f"{where}: {base}index.yaml gives no address for {name} {version}.")
     digest = str(entry.get("digest") or "").replace("sha256:", "")
     url = urljoin(base, str(urls[0]))
+    if is_plain_url(url) and host_of(url) != host_of(base):
+        options = registries.options
+        check_access_host(host_of(url), options.access_hosts, options.named_hosts, where)
     known = f"sha256:{digest}" if _HEX.match(digest) else ""
     return BlobContent(CHART_TYPE, known, -1, lambda: HttpBlocks(registries, url, {}))
 
