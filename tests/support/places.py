@@ -51,12 +51,13 @@ class RegistryPlace:
             raise AssertionError(f"{method} {url}: {answer.status_code} {answer.text[:300]}")
         return answer
 
-    def put_blob(self, path: str, content: bytes) -> None:
+    def put_blob(self, path: str, content: Any, key: str = "") -> None:
+        """content: bytes, or with the digest in `key` anything with a length that can be read."""
         answer = self._send("POST", f"{path}/blobs/uploads/", (202,))
         headers = {"Content-Type": "application/octet-stream"}
         location = answer.headers["Location"]
         mark = "&" if "?" in location else "?"
-        self._send("PUT", f"{location}{mark}digest={digest(content)}", (201,), data=content, headers=headers)
+        self._send("PUT", f"{location}{mark}digest={key or digest(content)}", (201,), data=content, headers=headers)
 
     def put_manifest(self, path: str, reference: str, kind: str, raw: bytes) -> None:
         self._send("PUT", f"{path}/manifests/{reference}", (201,), data=raw, headers={"Content-Type": kind})

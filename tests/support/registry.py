@@ -28,6 +28,7 @@ class RegistryOptions:
     """tls: server certificate. client_authority: PEM of the authority that client certificates must be from.
 
     accounts: user -> password (htpasswd). token_server: who gives tokens. read_only: refuses writes with 405.
+    port: 0 for a free one.
     """
 
     tls: Optional[Certificate] = None
@@ -36,6 +37,7 @@ class RegistryOptions:
     token_server: Optional[TokenServer] = None
     read_only: bool = False
     binary: str = BINARY
+    port: int = 0
 
 
 class RunningRegistry:
@@ -112,7 +114,7 @@ def _configuration(folder: Path, options: RegistryOptions) -> Dict[str, Any]:
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}, "readonly": {"enabled": options.read_only}},
         },
-        "http": {"addr": "127.0.0.1:0", "secret": "not a secret, a test"},
+        "http": {"addr": f"127.0.0.1:{options.port}", "secret": "not a secret, a test"},
     }
     if options.tls:
         result["http"]["tls"] = {"certificate": str(options.tls.certificate), "key": str(options.tls.key)}
