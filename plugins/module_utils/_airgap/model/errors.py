@@ -41,6 +41,10 @@ class Refused(OcmError):
     """Doing it would lose something that is there: the user has to decide."""
 
 
+class NoRoom(OcmError):
+    """A disk has not the room that is needed, or takes no file as large."""
+
+
 class RegistryError(OcmError):
     """A registry answered with an error, or not as the distribution specification demands.
 

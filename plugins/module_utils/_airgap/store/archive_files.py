@@ -9,17 +9,19 @@ What is written to a tar is collected in a folder beside it, which a later run c
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tarfile
 import tempfile
 import zlib
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
+from ..model.content_source import OpenSource, once_more_if_damaged, open_at
 from ..model.digest import Digester, verified
-from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
+from ..model.errors import DigestMismatch, InvalidContent, NoRoom, NotFound, Refused
 from .parts import JoinedParts, open_parts
 from .safe_tar import (
     BLOCK,
@@ -40,6 +42,25 @@ PARTIAL = ".part-"
 ReadAt = Callable[[int, int], bytes]
 
 
+@contextmanager
+def room_needed(path: str) -> Iterator[None]:
+    """Raises NoRoom for the errors of a disk that is full, or that takes no file as large."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise NoRoom(
+                f"{path}: the disk takes no file as large ({os.strerror(error.errno)}).",
+                "Write to another disk, or, for a .tar or .tgz, in parts (part_size). The next run goes on from here.",
+            ) from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom(
+                f"{path}: the disk is full ({os.strerror(error.errno)}).",
+                "Make room and run again: the next run goes on from here.",
+            ) from None
+        raise
+
+
 class ArchiveFiles(ABC):
     """Named files of an archive. Names are relative, `blobs/sha256.<hex>`."""
 
@@ -48,8 +69,8 @@ class ArchiveFiles(ABC):
         """Size in bytes, or None when there is no such file."""
 
     @abstractmethod
-    def open(self, name: str) -> "BlockSource":
-        """The file's blocks. Raises NotFound."""
+    def open(self, name: str, offset: int = 0) -> "BlockSource":
+        """The file's blocks from byte `offset` on. Raises NotFound."""
 
     @abstractmethod
     def names(self) -> List[str]:
@@ -71,7 +92,7 @@ class BlockSource:
     """A context manager that yields the blocks of a part of a file."""
 
     def __init__(self, source: Union[str, ReadAt], offset: int = 0, size: int = -1) -> None:
-        """source: the path of a file that is read whole, or what reads `size` bytes from `offset` on."""
+        """source: the path of a file that is read to its end, or what reads `size` bytes; both from `offset` on."""
         self._source, self._offset, self._size = source, offset, size
         self._own: Optional[BinaryIO] = None
 
@@ -79,6 +100,7 @@ class BlockSource:
         if callable(self._source):
             return self._by_offset(self._source)
         self._own = open(self._source, "rb")
+        self._own.seek(self._offset)
         return iter(lambda: self._own.read(BLOCK), b"")
 
     def __exit__(self, *_error) -> None:
@@ -124,11 +146,11 @@ class FolderFiles(ArchiveFiles):
             return None
         return os.path.getsize(full)
 
-    def open(self, name: str) -> BlockSource:
+    def open(self, name: str, offset: int = 0) -> BlockSource:
         full = self._full(name)
         if not os.path.isfile(full):
             raise NotFound(f"{self.path} has no {name}.", "The archive is incomplete: copy it again.")
-        return BlockSource(full)
+        return BlockSource(full, offset)
 
     def names(self) -> List[str]:
         found = []
@@ -153,18 +175,44 @@ class FolderFiles(ArchiveFiles):
         with self._beside(name) as file:
             file.write(content)
 
-    def write_blob(self, name: str, digest: str, size: int, blocks: Iterator[bytes]) -> None:
-        """Write a blob; it appears under its name only when size and digest are right. Raises DigestMismatch."""
-        seen = Digester(digest.partition(":")[0])
-        with self._beside(name) as file:
-            for block in blocks:
+    def write_blob(self, name: str, digest: str, size: int, source: OpenSource) -> None:
+        """Write a blob; it appears under its name only when size and digest are right. Raises DigestMismatch, NoRoom.
+
+        What an interrupted run has left of it is read again, and only the rest is taken from the source; all of it once
+        more when what came was damaged. size: bytes, -1 when it is not known. One name is not for two threads at once.
+        """
+        full = self._full(name)
+        partial = os.path.join(os.path.dirname(full), PARTIAL + os.path.basename(full))
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        once_more_if_damaged(lambda: self._complete(partial, digest, size, source))
+        os.replace(partial, full)
+
+    def _complete(self, partial: str, digest: str, size: int, source: OpenSource) -> None:
+        try:
+            self._fill(partial, digest, size, source)
+        except DigestMismatch:
+            os.unlink(partial)
+            raise
+
+    def _fill(self, partial: str, digest: str, size: int, source: OpenSource) -> None:
+        algorithm = digest.partition(":")[0]
+        with room_needed(self.path), open(partial, "a+b") as file:
+            if not 0 <= os.fstat(file.fileno()).st_size <= size:
+                file.truncate(0)
+            seen = Digester(algorithm)
+            file.seek(0)
+            for block in iter(lambda: file.read(BLOCK), b""):
                 seen.update(block)
-                file.write(block)
+            with open_at(source, seen.size) if seen.size != size or not size else nullcontext(()) as blocks:
+                for block in blocks:
+                    seen.update(block)
+                    file.write(block)
             if seen.digest != digest or (size >= 0 and seen.size != size):
                 raise DigestMismatch(
                     f"{self.path}: the content for {digest} ({size} bytes) has the digest {seen.digest} "
                     f"({seen.size} bytes)."
                 )
+            os.fchmod(file.fileno(), 0o644)
 
     @contextmanager
     def _beside(self, name: str) -> Iterator[BinaryIO]:
@@ -172,7 +220,7 @@ class FolderFiles(ArchiveFiles):
         os.makedirs(os.path.dirname(full), exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=PARTIAL, dir=os.path.dirname(full))
         try:
-            with os.fdopen(handle, "wb") as file:
+            with room_needed(self.path), os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
@@ -203,11 +251,11 @@ class TarFiles(ArchiveFiles):
         place = self._places.get(name)
         return None if place is None else place[1]
 
-    def open(self, name: str) -> BlockSource:
+    def open(self, name: str, offset: int = 0) -> BlockSource:
         if name not in self._places:
             raise NotFound(f"{self.path} has no {name}.", "The archive is incomplete: copy it again.")
-        offset, size = self._places[name]
-        return BlockSource(self._read_at, offset, size)
+        place, size = self._places[name]
+        return BlockSource(self._read_at, place + offset, max(0, size - offset))
 
     def _read_at(self, size: int, position: int) -> bytes:
         if isinstance(self._file, JoinedParts):
@@ -273,7 +321,7 @@ def pack(files: ArchiveFiles, names: List[str], path: str, compress: bool) -> No
     """
     handle, temporary = tempfile.mkstemp(prefix=PARTIAL, dir=os.path.dirname(os.path.abspath(path)))
     try:
-        with os.fdopen(handle, "wb") as file:
+        with room_needed(path), os.fdopen(handle, "wb") as file:
             for block in packed_blocks(files, names, compress):
                 file.write(block)
             os.fchmod(file.fileno(), 0o644)

@@ -12,12 +12,13 @@ import json
 import os
 import shutil
 import threading
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from contextlib import contextmanager
+from typing import Any, ContextManager, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
 from ..model.manifest import MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
-from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack, packed_blocks
+from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack, packed_blocks, room_needed
 from .artifact_index import INDEX, ArtifactIndex, IndexEntry, parse_index
 from .parts import SUFFIX, has_unplaced_parts, is_split, place_parts, write_parts
 from .repository import Blocks, OpenSource, WritableRepository
@@ -39,6 +40,7 @@ class Ctf:
         """index: where the artifact index is read, if not in `files`."""
         self.location, self._files, self._writer = location, files, writer
         self._lock = threading.Lock()
+        self._writing: Dict[str, ContextManager[Any]] = {}
         self._index_files = index or files
         self._index = _read_index(self._index_files, location)
         self._index_differs = False
@@ -73,9 +75,21 @@ class Ctf:
     def read_blob(self, digest: str, limit: int) -> bytes:
         return self._files.read(blob_name(digest), limit)
 
+    def open_blob_at(self, digest: str, offset: int) -> Blocks:
+        """The blob from byte `offset` on; nothing is checked."""
+        return self._files.open(blob_name(digest), offset)
+
     def write_blob(self, digest: str, size: int, open_source: OpenSource) -> None:
-        with open_source() as blocks:
-            self._writable().write_blob(blob_name(digest), digest, size, blocks)
+        with self.alone_with(digest):
+            self._writable().write_blob(blob_name(digest), digest, size, open_source)
+
+    @contextmanager
+    def alone_with(self, digest: str) -> Iterator[None]:
+        """Keep other threads from writing this blob."""
+        with self._lock:
+            lock = self._writing.setdefault(digest, threading.RLock())
+        with lock:
+            yield
 
     def add_blob(self, blocks: Iterable[bytes], name: str = "") -> ContentDescriptor:
         """Write content whose digest is known only at its end. Returns its digest and size.
@@ -87,7 +101,7 @@ class Ctf:
         full = os.path.join(files.path, temporary)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         try:
-            with open(full, "wb") as file:
+            with room_needed(self.location), open(full, "wb") as file:
                 for block in blocks:
                     seen.update(block)
                     file.write(block)
@@ -104,8 +118,7 @@ class Ctf:
 
     def spool(self, digest: str, size: int, open_source: OpenSource) -> None:
         """Keep a blob that several artifact sets share on the archive's disk until `drop_spooled`."""
-        with open_source() as blocks:
-            self._writable().write_blob(_spool_name(digest), digest, size, blocks)
+        self._writable().write_blob(_spool_name(digest), digest, size, open_source)
 
     def is_spooled(self, digest: str) -> bool:
         return self._writable().size(_spool_name(digest)) is not None
@@ -222,11 +235,16 @@ class CtfRepository(WritableRepository):
     def open_blob(self, digest: str, size: int = -1) -> Blocks:
         return self.ctf.open_blob(digest, size)
 
+    def open_blob_at(self, digest: str, size: int, offset: int) -> Blocks:
+        """The blob from byte `offset` on; nothing is checked."""
+        return self.ctf.open_blob_at(digest, offset)
+
     def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
-        if self.ctf.blob_size(digest) == size:
-            return "present"
-        self.ctf.write_blob(digest, size, open_source)
-        return "copied"
+        with self.ctf.alone_with(digest):
+            if self.ctf.blob_size(digest) == size:
+                return "present"
+            self.ctf.write_blob(digest, size, open_source)
+            return "copied"
 
     def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
         former = self.ctf.entry(self.path, tag) if tag else None
@@ -352,9 +370,9 @@ class _Layers(ArchiveFiles):
     def size(self, name: str) -> Optional[int]:
         return next((size for size in (layer.size(name) for layer in self._layers) if size is not None), None)
 
-    def open(self, name: str) -> BlockSource:
+    def open(self, name: str, offset: int = 0) -> BlockSource:
         holder = next((layer for layer in self._layers if layer.size(name) is not None), self._layers[-1])
-        return holder.open(name)
+        return holder.open(name, offset)
 
     def names(self) -> List[str]:
         return sorted({name for layer in self._layers for name in layer.names()})

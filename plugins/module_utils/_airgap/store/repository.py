@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import FrozenSet, List, Optional, Sequence
+from typing import Any, FrozenSet, Iterator, List, Optional, Sequence
 
 from ..model.content_source import Blocks, OpenSource, SeekableSource, open_at
 from ..model.errors import InvalidContent
@@ -97,6 +97,28 @@ class _BlobSource(SeekableSource):
 def blob_source(repository: ArtifactRepository, digest: str, size: int) -> SeekableSource:
     """A source that opens one blob of a repository, as often as it is asked to, from any byte on."""
     return _BlobSource(repository, digest, size)
+
+
+class FirstFrom:
+    """A source that gives a stream that is being read already, and on a second try the content from its beginning."""
+
+    def __init__(self, blocks: Iterator[bytes], again: OpenSource) -> None:
+        self._blocks: Optional[Iterator[bytes]] = blocks
+        self._again, self._opened = again, None
+
+    def __call__(self) -> "FirstFrom":
+        return self
+
+    def __enter__(self) -> Iterator[bytes]:
+        if self._blocks is not None:
+            blocks, self._blocks = self._blocks, None
+            return blocks
+        self._opened = self._again()
+        return self._opened.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._opened is not None:
+            self._opened.__exit__(*error)
 
 
 def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTree:

@@ -9,7 +9,6 @@ As it is means that manifests and blobs lie in the archive by their digests, eac
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from typing import Any, Callable, Dict, List, Sequence, Set
 
 from ..model.access import local_blob
@@ -18,7 +17,7 @@ from ..store.artifact_set import ArtifactSet, artifact_set_type, pack_artifact_s
 from ..store.component_store import CtfStore
 from ..store.component_version import ArtifactContent
 from ..store.ctf import Ctf, in_memory
-from ..store.repository import ArtifactRepository, OpenSource, blob_source
+from ..store.repository import ArtifactRepository, FirstFrom, OpenSource, blob_source
 from .outcome import BlobCounts, Landed
 from .plan import ElementFacts, ElementPlan
 
@@ -77,7 +76,7 @@ class SharedWriter:
             todo = {digest: blob for digest, blob in wanted.items() if not self._is_there(blob)}
             for digest, size, blocks in origin.walk() if todo else ():
                 if digest in todo and size == todo[digest].size:
-                    self._put(todo.pop(digest), lambda content=blocks: nullcontext(content))
+                    self._put(todo.pop(digest), FirstFrom(blocks, blob_source(origin, digest, size)))
             for blob in todo.values():
                 self._put(blob, blob_source(origin, blob.digest, blob.size))
 

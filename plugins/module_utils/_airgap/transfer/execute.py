@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ..model.access import Access, local_blob
 from ..model.descriptor import ComponentDescriptor
@@ -20,7 +20,7 @@ from ..sources.content import spooled, stated_digest
 from ..store.artifact_set import ArtifactSet
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, LocalArtifact, LocalLayer, write_component_version
-from ..store.repository import ArtifactRepository, OpenSource, blob_source, read_artifact
+from ..store.repository import ArtifactRepository, FirstFrom, OpenSource, blob_source, read_artifact
 from .archive import ArchiveWriter
 from .outcome import BlobCounts, Landed
 from .plan import ElementPlan, Plan, VersionPlan
@@ -132,7 +132,7 @@ class Executor:
             for digest, size, blocks in jobs[0].origin.walk():
                 job = wanted.pop(digest, None)
                 if job is not None and size == job.size:
-                    self._put(job, job.paths[0], _FirstFrom(blocks, job.open_source), ())
+                    self._put(job, job.paths[0], FirstFrom(blocks, job.open_source), ())
             for job in wanted.values():
                 self._put(job, job.paths[0], job.open_source, ())
 
@@ -249,28 +249,6 @@ class Executor:
             if is_digest(digest):
                 size = sizes[digest] if digest in sizes else repository.blob_size(digest)
                 yield digest, size or 0
-
-
-class _FirstFrom:
-    """A source that gives a stream that is being read already, and on a second try the content from its beginning."""
-
-    def __init__(self, blocks: Iterator[bytes], again: OpenSource) -> None:
-        self._blocks: Optional[Iterator[bytes]] = blocks
-        self._again, self._opened = again, None
-
-    def __call__(self) -> "_FirstFrom":
-        return self
-
-    def __enter__(self) -> Iterator[bytes]:
-        if self._blocks is not None:
-            blocks, self._blocks = self._blocks, None
-            return blocks
-        self._opened = self._again()
-        return self._opened.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._opened is not None:
-            self._opened.__exit__(*error)
 
 
 def _blob_jobs(plans: Sequence[ElementPlan]) -> List[BlobJob]:

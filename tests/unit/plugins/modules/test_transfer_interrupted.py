@@ -191,6 +191,25 @@ def test_killed_while_the_tar_is_packed(form, source, source_log, folders):
     check_continued(call, place, clean, form, source_log)
 
 
+@pytest.mark.parametrize("form", ["folder", "x.tar"])
+def test_the_run_after_a_kill_goes_on_inside_the_blob(form, source, folders):
+    place, clean = folders
+    big = image([os.urandom(60_000_000)])
+    put_component(source, component(NAME, [image_resource("image", source.put("team/big", big, "1.0"), big)]))
+    call = dict(source=source.repository(), component=NAME, version="1.0.0", archive_layout="shared")
+
+    def begun():
+        return sum(size_of(path) for path in place.rglob("blobs/.part-sha256.*"))
+
+    assert kill_in_the_middle(lambda: begun() > 5_000_000, dict(call, target=str(place / form)), place)
+    arrived = begun()
+    assert arrived > 5_000_000 and not (place / form / "artifact-index.json").exists()
+    outcome = succeed("ocm_transfer", dict(call, target=str(place / form)))
+    assert outcome.result["statistics"]["source"]["bytes"] < 60_000_000 - arrived + 100_000
+    succeed("ocm_transfer", dict(call, target=str(clean / form)))
+    assert files_of(place) == files_of(clean)
+
+
 def names_of(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
