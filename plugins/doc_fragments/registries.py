@@ -96,6 +96,24 @@ options:
     type: list
     elements: str
     default: []
+  request_rate:
+    description:
+      - How many requests a second are sent to one host. C(0) means as many as it answers.
+      - A host that answers with C(Retry-After) is left alone for as long as it says, by all requests of the module.
+    type: float
+    default: 0
+  bandwidth:
+    description:
+      - How many bytes a second are read, and how many are written, from and to all hosts together, for example C(10M).
+        There is no limit when it is not given.
+      - The units are those of Ansible, C(1K) is 1024 bytes.
+    type: bytes
+  time_budget:
+    description:
+      - How many seconds all that the module moves may take. C(0) means no limit.
+      - When they are over, the module fails. What has arrived by then stays, and the next run goes on from there.
+    type: float
+    default: 0
 requirements:
   - oras >= 0.2.43
   - PyYAML

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.client import Registries
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.connection import CHUNK_SIZE
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.limits import Limits, Timing
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.retry import Retrier
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import ConnectionOptions
 
@@ -28,6 +29,9 @@ class FakeTime:
     def clock(self):
         return self.now
 
+    def timing(self):
+        return Timing(self.sleep, self.clock, lambda: 0.0)
+
     def retrier(self, policy):
         return Retrier(policy, self.sleep, lambda: 0.0, self.clock)
 
@@ -36,7 +40,7 @@ def connect(*entries, retries=0, time=None, chunk_size=CHUNK_SIZE, **options):
     """Registries with these entries, without an auth file of the user, and without real waiting."""
     options.setdefault("timeout", 10)
     chosen = ConnectionOptions(registries=tuple(entries), retries=retries, auth_file="/dev/null", **options)
-    return Registries(chosen, new_retrier=(time or FakeTime()).retrier, chunk_size=chunk_size)
+    return Registries(chosen, limits=Limits(chosen, (time or FakeTime()).timing()), chunk_size=chunk_size)
 
 
 def source_of(*blocks):

@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..oci.client import Registries
 from ..oci.library import ORAS_IMPORT_ERROR
+from ..oci.limits import Limits
 from ..oci.settings import ConnectionOptions
 from ..store.yaml_text import YAML_IMPORT_ERROR
 from .module import SHORT_SECRET, Context, run_module
@@ -51,6 +52,9 @@ def registry_arguments() -> Dict[str, Any]:
         retries=dict(type="int", default=5),
         concurrency=dict(type="int", default=4),
         access_hosts=dict(type="list", elements="str", default=[]),
+        request_rate=dict(type="float", default=0),
+        bandwidth=dict(type="bytes"),
+        time_budget=dict(type="float", default=0),
     )
 
 
@@ -60,12 +64,17 @@ class RegistryContext(Context):
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         self._open: List[Registries] = []
+        self._limits: Optional[Limits] = None
         _warn_of_short_secrets(module)
 
     def connect(self, options: Optional[ConnectionOptions] = None) -> Registries:
-        """Fresh connections with the module's options, or with others; closed at the end of the module."""
+        """Fresh connections with the module's options, or with others; closed at the end of the module.
+
+        All of them together keep to the limits of the module's options.
+        """
         options = options or ConnectionOptions.from_params(self.params)
-        registries = Registries(options, self.mask, run_program=self._run_program)
+        self._limits = self._limits or Limits(options)
+        registries = Registries(options, self.mask, self._run_program, self._limits)
         self._open.append(registries)
         return registries
 

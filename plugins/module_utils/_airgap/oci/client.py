@@ -22,7 +22,7 @@ from .download import BlobDownload
 from .failures import Place
 from .fetch import Fetcher, HttpBody
 from .library import requests
-from .retry import Retrier, RetryPolicy
+from .limits import Limits
 from .session import BLOCK_SIZE
 from .settings import ConnectionOptions, RegistrySettings, split_location
 from .traffic import Traffic
@@ -39,24 +39,25 @@ class Registries:
 
     chunk_size: bytes; a larger blob is written in chunks of that size.
     on_secret is called with every password and token that is read or received, so that output can be masked.
-    run_program runs credential helpers; without it an auth file that names one is an error.
+    run_program runs credential helpers; without it an auth file that names one is an error. limits: those of the run,
+    shared with its other connections.
     """
 
     def __init__(
         self,
         options: ConnectionOptions,
         on_secret: Callable[[str], None] = lambda secret: None,
-        new_retrier: Callable[[RetryPolicy], Retrier] = Retrier,
         run_program: Optional[RunProgram] = None,
+        limits: Optional[Limits] = None,
         chunk_size: int = CHUNK_SIZE,
     ) -> None:
         self._chunk_size = chunk_size
-        self._new_retrier = new_retrier
+        self._limits = limits or Limits(options)
         self.traffic = Traffic()
         self.options = options
         self._secrets = Secrets(on_secret)
         self._store = CredentialStore(options, self._secrets, run_program=run_program)
-        self._transport = Transport(options, self.traffic, self._secrets)
+        self._transport = Transport(options, self.traffic, self._secrets, self._limits)
         self._connections: Dict[Tuple[RegistrySettings, bool], RegistryConnection] = {}
         self._states: Dict[str, HostState] = {}
         self._lock = threading.RLock()
@@ -103,8 +104,7 @@ class Registries:
     def _state(self, host: str) -> HostState:
         with self._lock:
             if host not in self._states:
-                retrier = self._new_retrier(RetryPolicy(retries=self.options.retries))
-                self._states[host] = HostState(retrier, Chunks(self._chunk_size))
+                self._states[host] = HostState(self._limits.retrier(), Chunks(self._chunk_size))
             return self._states[host]
 
 

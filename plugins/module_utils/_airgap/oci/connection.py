@@ -17,7 +17,7 @@ from .challenge import Access
 from .credentials import CredentialStore
 from .failures import Place, status_error, what_was_said
 from .library import Container, Registry, not_used
-from .retry import RETRYABLE_STATUSES, Retrier, RetryPolicy, TryAgain
+from .retry import RETRYABLE_STATUSES, Retrier, TryAgain
 from .session import configure
 from .settings import RegistrySettings
 from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
@@ -111,7 +111,7 @@ class Chunks:
 
 
 class HostState:
-    """What all connections to one host share: pauses that it asked for, and what it can do.
+    """What all connections to one host share: when they try again, and what it can do.
 
     ranges: it sends a part of a blob when it is asked for one, as far as is known.
     """
@@ -141,7 +141,7 @@ class RegistryConnection(Registry):
         api_host = DOCKER_HUB_API if settings.host == DOCKER_HUB else settings.host
         super().__init__(hostname=api_host, insecure=plain_http)
         self.host = settings.host
-        shared = shared or HostState(Retrier(RetryPolicy(retries=transport.options.retries)))
+        shared = shared or HostState(transport.limits.retrier())
         self.mounts = shared.mounts
         self._shared = shared
         self.chunks = shared.chunks
@@ -184,8 +184,8 @@ class RegistryConnection(Registry):
     def retries(self) -> int:
         return self._retrier.policy.retries
 
-    def wait_before(self, retry: int) -> None:
-        self._retrier.wait_before(retry)
+    def wait_before(self, retry: int, failed: Optional[OcmError] = None) -> None:
+        self._retrier.wait_before(retry, failed)
 
     def add_bytes(self, count: int) -> None:
         self._transport.traffic.add_bytes(count)
@@ -225,7 +225,7 @@ class RegistryConnection(Registry):
         answer.body = self._transport.secrets.strike(answer.body.decode("utf-8", "replace")).encode("utf-8")
         error: OcmError = status_error(answer, place, self.auth.credentials(call.access))
         if answer.status in RETRYABLE_STATUSES:
-            return TryAgain(error, answer.retry_after)
+            return answer.try_again(error)
         return error
 
     def _storage_refused(self, answer: Answer, place: Place) -> TryAgain:
@@ -252,7 +252,7 @@ class RegistryConnection(Registry):
     def _attempt_token(self, request: Request, session: Any) -> Answer:
         answer = self._transport.perform(request, session)
         if answer.status in RETRYABLE_STATUSES:
-            raise TryAgain(status_error(answer, request.place, None), answer.retry_after)
+            raise answer.try_again(status_error(answer, request.place, None))
         return answer
 
     def do_request(

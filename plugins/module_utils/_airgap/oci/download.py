@@ -60,7 +60,7 @@ class BlobDownload:
                 tries += 1
                 if tries > self._connection.retries:
                     raise broken.error from None
-                self._connection.wait_before(tries)
+                self._connection.wait_before(tries, broken.error)
                 self.open()
 
     def _rest(self) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from ..model.reference import check_no_login
 from .authfile import Credentials
 from .credentials import of_entry
 from .failures import Place, status_error
-from .retry import RETRYABLE_STATUSES, Retrier, TryAgain
+from .retry import RETRYABLE_STATUSES, Retrier
 from .transport import Answer, BodyBroken, Request, Transport, display, host_of, is_plain_url
 
 
@@ -73,7 +73,7 @@ class Fetcher:
         answer.body = self._transport.secrets.strike(answer.body.decode("utf-8", "replace")).encode("utf-8")
         error = status_error(answer, request.place, credentials)
         if answer.status in RETRYABLE_STATUSES:
-            raise TryAgain(error, answer.retry_after)
+            raise answer.try_again(error)
         raise error
 
 

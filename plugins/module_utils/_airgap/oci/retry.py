@@ -9,13 +9,12 @@ Retry-After follows RFC 9110 section 10.2.3 (seconds or a date). Errors of authe
 from __future__ import annotations
 
 import random
-import threading
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Callable, Optional, TypeVar
 
-from ..model.errors import OcmError
+from ..model.errors import OcmError, OutOfTime
 
 RETRYABLE_STATUSES = frozenset((408, 425, 429, 500, 502, 503, 504))
 Result = TypeVar("Result")
@@ -25,12 +24,14 @@ class TryAgain(Exception):
     """One attempt failed in a way that a later one may not.
 
     error: what the user is told if there is no later one. retry_after: seconds that the server asks for, or None.
+    told_at: when it did, by the clock of the Retrier.
     """
 
-    def __init__(self, error: OcmError, retry_after: Optional[float] = None) -> None:
+    def __init__(self, error: OcmError, retry_after: Optional[float] = None, told_at: Optional[float] = None) -> None:
         super().__init__(str(error))
         self.error = error
         self.retry_after = retry_after
+        self.told_at = told_at
 
 
 @dataclass(frozen=True)
@@ -81,30 +82,11 @@ def _unix_time(text: str) -> Optional[float]:
         return None
 
 
-class Pause:
-    """All workers of a host wait together when it asks for it."""
-
-    def __init__(self, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic):
-        self._sleep = sleep
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._until = 0.0
-
-    def extend(self, seconds: float) -> None:
-        with self._lock:
-            self._until = max(self._until, self._clock() + seconds)
-
-    def wait(self) -> None:
-        with self._lock:
-            remaining = self._until - self._clock()
-        if remaining > 0:
-            self._sleep(remaining)
-
-
 class Retrier:
     """Runs an action until it succeeds or the policy gives up; then the last error is raised.
 
-    The pause is shared by all requests to one host: what one of them is told to wait, the others wait too.
+    sleep: may raise OutOfTime instead of waiting. Pauses that a host asks all workers for are not kept here, see
+    Limits.
     """
 
     def __init__(
@@ -117,26 +99,30 @@ class Retrier:
         self.policy = policy
         self._sleep = sleep
         self._chance = chance
-        self.pause = Pause(sleep, clock)
+        self._clock = clock
 
     def run(self, action: Callable[[], Result]) -> Result:
         """Raises the error inside the last TryAgain; every other exception passes at once."""
         waited, retry = 0.0, 0
         while True:
-            self.pause.wait()
             try:
                 return action()
             except TryAgain as failure:
-                retry += 1
+                failed, retry = failure.error, retry + 1
                 wait = self.policy.wait_before(retry, failure.retry_after, waited, self._chance())
                 if wait is None:
                     raise failure.error from failure.__cause__
-                if failure.retry_after:
-                    self.pause.extend(failure.retry_after)
+                since = 0.0 if failure.told_at is None else self._clock() - failure.told_at
             waited += wait
-            self._sleep(wait)
+            self._wait(max(0.0, wait - since), failed)
 
-    def wait_before(self, retry: int) -> None:
-        """Wait as before the retry number `retry` (1, 2, ...)."""
-        self._sleep(self.policy.wait_before(min(retry, self.policy.retries), None, 0.0, self._chance()) or 0.0)
-        self.pause.wait()
+    def wait_before(self, retry: int, failed: Optional[OcmError] = None) -> None:
+        """Wait as before the retry number `retry` (1, 2, ...) after `failed`."""
+        self._wait(self.policy.wait_before(min(retry, self.policy.retries), None, 0.0, self._chance()) or 0.0, failed)
+
+    def _wait(self, seconds: float, failed: Optional[OcmError]) -> None:
+        try:
+            self._sleep(seconds)
+        except OutOfTime as late:
+            text = f"{failed.message} It is not tried again: {late.message}" if failed else late.message
+            raise OutOfTime(text, late.hint) from None

@@ -80,7 +80,11 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """The connection options of a module. timeout: seconds without a sign of life; retries: after the first try."""
+    """The connection options of a module. timeout: seconds without a sign of life; retries: after the first try.
+
+    time_budget: seconds for all that the module moves, 0: no limit. request_rate: requests a second to one host.
+    bandwidth: bytes a second in either direction, all hosts together. 0: no limit.
+    """
 
     registries: Tuple[RegistrySettings, ...] = ()
     auth_file: str = ""
@@ -88,6 +92,9 @@ class ConnectionOptions:
     retries: int = 5
     concurrency: int = 4
     access_hosts: Tuple[str, ...] = ()
+    time_budget: float = 0
+    request_rate: float = 0
+    bandwidth: int = 0
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> "ConnectionOptions":
@@ -104,6 +111,9 @@ class ConnectionOptions:
             retries=int(_number(params, "retries", cls.retries, 0)),
             concurrency=int(_number(params, "concurrency", cls.concurrency, 1)),
             access_hosts=tuple(check_pattern(str(text)) for text in params.get("access_hosts") or ()),
+            time_budget=_number(params, "time_budget", cls.time_budget, 0),
+            request_rate=_number(params, "request_rate", cls.request_rate, 0),
+            bandwidth=int(_number(params, "bandwidth", cls.bandwidth, 0, 1e15)),
         )
 
     @property
@@ -138,10 +148,10 @@ def split_location(text: str, where: str) -> Tuple[str, str]:
     return host, path
 
 
-def _number(params: Mapping[str, Any], name: str, default: float, least: float) -> float:
+def _number(params: Mapping[str, Any], name: str, default: float, least: float, limit: float = 1e9) -> float:
     value = params.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 1e9:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < limit:
         raise InvalidInput(f"The option {name} must be a number of at least {least:g}, not {value!r}.")
     return value

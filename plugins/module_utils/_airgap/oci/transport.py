@@ -18,8 +18,9 @@ from .access_hosts import ForbiddenAddresses
 from .credentials import Secrets
 from .failures import MAX_ERROR_BODY, Place, transport_error
 from .library import requests, urllib3
-from .retry import TryAgain, parse_retry_after
-from .session import BLOCK_SIZE, close_quietly, environment_proxies, new_session
+from .limits import LimitedBody, Limits
+from .retry import RETRYABLE_STATUSES, TryAgain, parse_retry_after
+from .session import close_quietly, environment_proxies, new_session
 from .settings import ConnectionOptions, RegistrySettings
 from .traffic import Traffic
 
@@ -51,13 +52,17 @@ class Request:
 
 @dataclass
 class Answer:
-    """An answer: body is read unless the request said stream; then `blocks` reads it and `close` is a duty."""
+    """An answer: body is read unless the request said stream; then `blocks` reads it and `close` is a duty.
+
+    arrived: by the clock of the run's limits.
+    """
 
     status: int
     headers: Mapping[str, str]
     url: str
     body: bytes = b""
     response: Any = None
+    arrived: float = 0.0
 
     def close(self) -> None:
         close_quietly(self.response)
@@ -72,6 +77,11 @@ class Answer:
     def retry_after(self) -> Optional[float]:
         value = self.headers.get("Retry-After") or ""
         return parse_retry_after(value, time.time(), self.headers.get("Date") or "") if value else None
+
+    def try_again(self, error: OcmError) -> TryAgain:
+        """Another try, when this answer says."""
+        retry_after = self.retry_after
+        return TryAgain(error, retry_after, None if retry_after is None else self.arrived)
 
 
 class BodyBroken(Exception):
@@ -131,8 +141,11 @@ def join(base: str, location: str, place: Place) -> str:
 class Transport:
     """Sessions for all hosts of one set of options. Safe for several threads."""
 
-    def __init__(self, options: ConnectionOptions, traffic: Traffic, secrets: Secrets) -> None:
+    def __init__(
+        self, options: ConnectionOptions, traffic: Traffic, secrets: Secrets, limits: Optional[Limits] = None
+    ) -> None:
         self.options = options
+        self.limits = limits or Limits(options)
         self.traffic = traffic
         self.secrets = secrets
         self._forbidden = ForbiddenAddresses(options.access_hosts + options.named_hosts)
@@ -190,8 +203,9 @@ class Transport:
         raise RegistryError(request.place.tell(f"more than {MAX_REDIRECTS} redirects, the last to {display(url)}."))
 
     def _send(self, request: Request, session: Any) -> Answer:
-        """One hop."""
-        headers = dict(request.headers)
+        """One hop. Raises OutOfTime, too."""
+        headers, host = dict(request.headers), host_of(request.url)
+        self.limits.before_request(host, request.method, request.place)
         if request.authorization:
             headers["Authorization"] = request.authorization
         if request.for_token:
@@ -201,9 +215,13 @@ class Transport:
         body = request.body() if request.body else None
         if isinstance(body, bytes) and not request.for_token:
             self.traffic.add_bytes(len(body))
+            self.limits.sent(len(body), request.place)
         with closing(body) if hasattr(body, "close") else nullcontext():
-            response = self._exchange(request, session, headers, body)
-        answer = Answer(response.status_code, response.headers, request.url, response=response)
+            limited = LimitedBody(body, self.limits, request.place) if hasattr(body, "read") else body
+            response = self._exchange(request, session, headers, limited)
+        answer = Answer(response.status_code, response.headers, request.url, b"", response, self.limits.clock())
+        if answer.status in RETRYABLE_STATUSES and answer.retry_after:
+            self.limits.pause(host, answer.retry_after)
         if request.stream and answer.status < 300:
             return answer
         limit = MAX_ERROR_BODY if answer.status >= 300 else request.limit
@@ -219,17 +237,23 @@ class Transport:
                 data=body,
                 stream=True,
                 allow_redirects=False,
-                timeout=(self.options.timeout, self.options.timeout),
+                timeout=max(0.1, min(self.options.timeout, self.limits.remaining)),
                 proxies=environment_proxies(request.url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = getattr(body, "failure", None)
             if failure is not None:
                 raise failure from None
+            self._check_time(request)
             told, again = transport_error(error, request.place, self.options.timeout)
             if again:
                 raise TryAgain(told) from None
             raise told from None
+
+    def _check_time(self, request: Request) -> None:
+        """Requests are not waited for beyond the time of the run: then that is the reason why they broke."""
+        if request.method != "DELETE":
+            self.limits.check(request.place)
 
     def _read_whole(self, answer: Answer, request: Request, limit: int) -> bytes:
         """The body, at most `limit` bytes. A longer one is cut for error statuses and an error for others."""
@@ -255,8 +279,9 @@ class Transport:
         expected = -1 if request.method == "HEAD" or answer.status in (204, 304) else answer.length
         while True:
             try:
-                block = raw.read(BLOCK_SIZE, decode_content=False)
+                block = raw.read(self.limits.piece, decode_content=False)
             except (urllib3.exceptions.HTTPError, OSError) as error:
+                self._check_time(request)
                 told, _again = transport_error(error, request.place, self.options.timeout)
                 raise BodyBroken(told) from None
             if not block:
@@ -264,6 +289,7 @@ class Transport:
             seen += len(block)
             if not request.for_token:
                 self.traffic.add_bytes(len(block))
+                self.limits.received(len(block), request.place)
             yield block
         if 0 <= expected != seen:
             error = RegistryError(

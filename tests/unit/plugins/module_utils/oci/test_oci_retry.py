@@ -9,7 +9,6 @@ import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import AuthError, RegistryError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.retry import (
-    Retrier,
     RetryPolicy,
     TryAgain,
     parse_retry_after,
@@ -97,12 +96,3 @@ def test_errors_of_authentication_are_not_tried_again():
 def test_no_retries():
     with pytest.raises(RegistryError):
         FakeTime().retrier(RetryPolicy(retries=0)).run(failing(TryAgain(RegistryError("a"))))
-
-
-def test_all_workers_of_a_host_wait():
-    time = FakeTime()
-    retrier = Retrier(RetryPolicy(), time.sleep, lambda: 0.0, time.clock)
-    retrier.pause.extend(20.0)
-    time.now = 5.0
-    assert retrier.run(lambda: "done") == "done"
-    assert time.slept == [15.0]

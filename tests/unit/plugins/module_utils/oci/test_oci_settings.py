@@ -43,6 +43,11 @@ def test_an_entry():
     assert (options.timeout, options.retries, options.concurrency, options.auth_file) == (3, 0, 2, "/a")
 
 
+def test_limits():
+    options = read(time_budget=90, request_rate=2.5, bandwidth=10 * 1024**3)
+    assert (options.time_budget, options.request_rate, options.bandwidth) == (90, 2.5, 10 * 1024**3)
+
+
 def test_secrets_are_not_shown():
     options = read({"host": "r.example", **LOGIN}, {"host": "t.example", "token": "token-1"})
     assert "password-1" not in repr(options) and "token-1" not in repr(options)
@@ -79,7 +84,18 @@ def test_two_entries_for_one_place(twice):
 
 
 @pytest.mark.parametrize(
-    "name, value", [("timeout", 0), ("timeout", -1), ("retries", -1), ("concurrency", 0), ("timeout", "1")]
+    "name, value",
+    [
+        ("timeout", 0),
+        ("timeout", -1),
+        ("retries", -1),
+        ("concurrency", 0),
+        ("timeout", "1"),
+        ("time_budget", -1),
+        ("request_rate", -0.5),
+        ("bandwidth", -1),
+        ("bandwidth", "10M"),
+    ],
 )
 def test_numbers(name, value):
     with pytest.raises(InvalidInput, match=f"option {name} must be a number"):
