@@ -43,6 +43,8 @@ class Refused(OcmError):
 
 class NoRoom(OcmError):
     """A disk has not the room that is needed, or takes no file as large."""
+
+
 class OutOfTime(OcmError):
     """The time that the user gave to a run is over before the run is."""
 
