@@ -31,6 +31,7 @@ from .upload import BlobUpload
 
 MAX_TAG_PAGE = 8 * 1024 * 1024
 MAX_TAG_PAGES = 10000
+_HEAD_REFUSED = (400, 403, 405, 501)
 _ACCEPT = {"Accept": ", ".join(ARTIFACT_TYPES)}
 
 
@@ -142,21 +143,23 @@ class RegistryRepository:
     def head_manifest(self, reference: str) -> Optional[ContentDescriptor]:
         """Media type, digest and size of a manifest; None when the tag or digest is not there.
 
-        A registry whose HEAD does not say all three is asked with GET.
+        A registry that refuses HEAD, or whose HEAD does not say all three, is asked with GET, from then on at once.
         """
-        url = self._source.manifest_url(reference)
-        answer = self._read("HEAD", url, f"look for the manifest {reference}", (200, 400, 404, 405, 501), _ACCEPT)
-        if answer.status == 404:
-            return None
-        digest = answer.headers.get("Docker-Content-Digest") or ""
-        media_type = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
-        complete = answer.status == 200 and is_digest(digest) and answer.length >= 0 and media_type in ARTIFACT_TYPES
-        if complete and (not is_digest(reference) or digest == reference):
-            return ContentDescriptor(media_type, digest, answer.length)
+        heads = self._reader.heads
+        if heads.manifests:
+            url, operation = self._source.manifest_url(reference), f"look for the manifest {reference}"
+            answer = self._read("HEAD", url, operation, (200, 404, *_HEAD_REFUSED), _ACCEPT)
+            if answer.status == 404:
+                return None
+            found = _told_by(answer)
+            if found and (not is_digest(reference) or found.digest == reference):
+                return found
         try:
-            return self.get_manifest(reference).descriptor()
+            found = self.get_manifest(reference).descriptor()
         except NotFound:
             return None
+        heads.manifests = False
+        return found
 
     def get_manifest(self, reference: str) -> Manifest:
         """A manifest's exact bytes, checked. Raises NotFound, DigestMismatch (after a second try), InvalidContent."""
@@ -189,7 +192,14 @@ class RegistryRepository:
         """The size of a blob in bytes (-1 when the registry does not say it), None when it is not there."""
         check_digest(digest, self.name)
         url = self._source.get_blob_url(digest)
-        answer = self._read("HEAD", url, f"look for the blob {digest}", (200, 404))
+        operation = f"look for the blob {digest}"
+        if self._reader.heads.blobs:
+            answer = self._read("HEAD", url, operation, (200, 404, *_HEAD_REFUSED))
+            if answer.status not in _HEAD_REFUSED:
+                return answer.length if answer.status == 200 else None
+        answer = self._reader.send(Call("GET", url, operation, Access(self._read_path), (200, 404), stream=True))
+        answer.close()
+        self._reader.heads.blobs = False
         return answer.length if answer.status == 200 else None
 
     @contextmanager
@@ -298,3 +308,11 @@ class RegistryRepository:
 
     def _place(self, operation: str) -> Place:
         return Place(self._reader.host, self._read_path, operation)
+
+
+def _told_by(answer: Answer) -> Optional[ContentDescriptor]:
+    """What the answer to a HEAD tells of a manifest; None when that is not all."""
+    digest = answer.headers.get("Docker-Content-Digest") or ""
+    media_type = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
+    complete = answer.status == 200 and is_digest(digest) and answer.length >= 0 and media_type in ARTIFACT_TYPES
+    return ContentDescriptor(media_type, digest, answer.length) if complete else None

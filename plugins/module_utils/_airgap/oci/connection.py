@@ -110,6 +110,14 @@ class Chunks:
         self._refused = True
 
 
+@dataclass
+class Heads:
+    """What one host answers to HEAD as far as is known: whether it is worth asking for manifests, and for blobs."""
+
+    manifests: bool = True
+    blobs: bool = True
+
+
 class HostState:
     """What all connections to one host share: when they try again, and what it can do.
 
@@ -120,6 +128,7 @@ class HostState:
         self.retrier = retrier
         self.mounts = Mounts()
         self.ranges = True
+        self.heads = Heads()
         self.chunks = chunks or Chunks()
 
 
@@ -143,6 +152,7 @@ class RegistryConnection(Registry):
         self.host = settings.host
         shared = shared or HostState(transport.limits.retrier())
         self.mounts = shared.mounts
+        self.heads = shared.heads
         self._shared = shared
         self.chunks = shared.chunks
         self._retrier = shared.retrier

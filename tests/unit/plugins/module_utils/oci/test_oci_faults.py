@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import (
+    AuthError,
     DigestMismatch,
     NotFound,
     RateLimited,
@@ -125,12 +126,36 @@ class TestManifests:
             manifest_reply(**{"Content-Type": "text/plain"}),
             Reply(405),
             Reply(400),
+            Reply(403),
         ],
     )
     def test_head_that_says_too_little(self, serve, head):
+        """Then GET is asked, and that is learnt for all repositories of the host."""
         server = serve(head, manifest_reply())
         assert server.repository.head_manifest("1") == MANIFEST.descriptor()
         assert server.methods() == ["HEAD", "GET"]
+        other = server.registries.repository(server.host, "c/d", plain_http=True)
+        assert other.head_manifest("1") == MANIFEST.descriptor()
+        assert server.methods() == ["HEAD", "GET", "GET"]
+
+    def test_head_of_another_manifest_than_asked_for(self, serve):
+        server = serve(manifest_reply(**{"Docker-Content-Digest": digest_of(b"other")}), manifest_reply())
+        assert server.repository.head_manifest(MANIFEST.digest) == MANIFEST.descriptor()
+
+    def test_no_rights_at_all(self, serve):
+        server = serve(Reply(403))
+        for _number in range(2):
+            with pytest.raises(AuthError, match="access denied"):
+                server.repository.head_manifest("1")
+        assert server.methods() == ["HEAD", "GET"] * 2
+
+    @pytest.mark.parametrize("status", [403, 405])
+    def test_blobs_where_head_is_refused(self, serve, status):
+        server = serve(Reply(status), Reply(200, {}, CONTENT), Reply(200, {}, CONTENT), Reply(404))
+        sizes = [server.repository.blob_size(digest_of(CONTENT)) for _number in range(3)]
+        assert sizes == [len(CONTENT), len(CONTENT), None]
+        assert server.methods() == ["HEAD", "GET", "GET", "GET"]
+        assert server.registries.traffic.bytes == 0
 
     def test_head_of_an_absent_manifest_where_head_is_not_supported(self, serve):
         assert serve(Reply(405), Reply(404)).repository.head_manifest("1") is None
