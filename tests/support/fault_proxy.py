@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -62,6 +63,7 @@ class Exchange:
         self.status = 0
         self.sent = 0
         self._body: Optional[bytes] = None
+        self._withheld = ""
 
     @property
     def received(self) -> int:
@@ -74,8 +76,9 @@ class Exchange:
             self._body = self._handler.read_body()
         return self._body
 
-    def forward(self) -> Answer:
-        """The registry's answer."""
+    def forward(self, without: str = "") -> Answer:
+        """The registry's answer. without: a header that it does not get (lower case)."""
+        self._withheld = without
         content = self.take_body()
         size = self.headers.get("content-length")
         connection = self._to_registry(int(size) if size else len(content))
@@ -103,7 +106,7 @@ class Exchange:
         connection = HTTPConnection("localhost", self._registry_port, timeout=30)
         connection.putrequest(self.method, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self._handler.headers.items():
-            if name.lower() not in _HOP_BY_HOP + ("content-length",):
+            if name.lower() not in _HOP_BY_HOP + ("content-length", self._withheld):
                 connection.putheader(name, value)
         if self._handler.secure:
             connection.putheader("X-Forwarded-Proto", "https")
@@ -136,6 +139,21 @@ class Exchange:
 
     def raw(self, content: bytes) -> None:
         self._handler.wfile.write(content)
+
+    def tunnel(self) -> None:
+        """What a CONNECT asks for, until one side ends it."""
+        host, _colon, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as other:
+            self.raw(b"HTTP/1.1 200 OK\r\n\r\n")
+            self.status = 200
+            ways = {self._handler.connection: other, other: self._handler.connection}
+            while True:
+                for ready in select.select(list(ways), [], [], _PATIENCE)[0]:
+                    block = ready.recv(65536)
+                    if not block:
+                        self.close()
+                        return
+                    ways[ready].sendall(block)
 
     def reset(self) -> None:
         """The connection breaks with RST."""
@@ -357,7 +375,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.server.ended(number, exchange)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve
 
     def handle_expect_100(self) -> bool:
         return True

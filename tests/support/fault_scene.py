@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import random
+import re
+import ssl
 from base64 import b64encode
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import requests
 
 from .components import component, image_resource, local, put_component, read_component, read_manifest
 from .fault_proxy import FaultProxy, Rule
@@ -35,32 +39,67 @@ APP, SECOND = image([SHARED, LARGE]), image([SHARED, SMALL])
 IMAGES = {"team/app": APP, "team/second": SECOND}
 
 
+class TokenPlace(RegistryPlace):
+    """A registry that wants tokens, one for each request."""
+
+    def __init__(self, registry: Any, token_server: Any) -> None:
+        super().__init__(registry)
+        self._tokens = token_server
+
+    def _send(self, method: str, path: str, expected: Any, **options: Any) -> Any:
+        scope = "registry:catalog:*" if path.startswith("_catalog") else f"repository:{_repository(path)}:pull"
+        question = {"service": "test registry", "scope": scope}
+        token = requests.get(self._tokens.realm, question, auth=TARGET_LOGIN, timeout=30).json()["token"]
+        headers = dict(options.pop("headers", {}), Authorization=f"Bearer {token}")
+        return super()._send(method, path, expected, headers=headers, **options)
+
+
+def _repository(path: str) -> str:
+    return re.split("/(?:manifests|blobs|tags)/", path)[0]
+
+
+def _written(proxy: FaultProxy) -> str:
+    """A registry as a user writes it."""
+    return proxy.host if proxy.tls else proxy.url
+
+
 class Scene:
     """source, target: the registries themselves; reader, writer: the proxies in front of them.
 
     Add rules to the proxies before `begin`. outcomes: of all runs so far.
+    stated: do resources state the digests of their images. tls: of both proxies. token_server: logs in at the target.
     """
 
-    def __init__(self, folder: Path, binary: str = BINARY, images: Mapping[str, Artifact] = IMAGES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        binary: str = BINARY,
+        images: Mapping[str, Artifact] = IMAGES,
+        stated: bool = True,
+        tls: Optional[ssl.SSLContext] = None,
+        token_server: Any = None,
+    ) -> None:
         self._stack = ExitStack()
-        self._folder, self._binary = folder, binary
+        self.folder, self._binary, self._stated = folder, binary, stated
         self.images = dict(images)
         self.text = TEXT
         self.source = self._place("source", SOURCE_LOGIN)
-        self.target = self._place("target", TARGET_LOGIN)
-        self.reader = FaultProxy(folder / "reader", self.source.registry.port)
-        self.writer = FaultProxy(folder / "writer", self.target.registry.port)
+        self.target = self._place("target", TARGET_LOGIN, token_server)
+        self.reader = FaultProxy(folder / "reader", self.source.registry.port, tls=tls)
+        self.writer = FaultProxy(folder / "writer", self.target.registry.port, tls=tls)
         self.strangers: List[FaultProxy] = []
         self.outcomes: List[Outcome] = []
         self.more: Dict[str, Any] = {}
 
-    def _place(self, name: str, login: Any) -> RegistryPlace:
-        options = RegistryOptions(accounts=dict([login]), binary=self._binary)
-        return RegistryPlace(self._stack.enter_context(run_registry(self._folder / name, options)), login)
+    def _place(self, name: str, login: Any, token_server: Any = None) -> RegistryPlace:
+        accounts = None if token_server else dict([login])
+        options = RegistryOptions(accounts=accounts, binary=self._binary, token_server=token_server)
+        registry = self._stack.enter_context(run_registry(self.folder / name, options))
+        return TokenPlace(registry, token_server) if token_server else RegistryPlace(registry, login)
 
     def stranger(self, *rules: Rule) -> FaultProxy:
         """A host that has nothing to do with this. Requests that no rule answers are answered with 502."""
-        found = FaultProxy(self._folder / f"stranger-{len(self.strangers)}", 0, rules)
+        found = FaultProxy(self.folder / f"stranger-{len(self.strangers)}", 0, rules)
         self.strangers.append(self._stack.enter_context(found))
         return found
 
@@ -72,7 +111,8 @@ class Scene:
         for path, artifact in self.images.items():
             self.source.put(path, artifact, "1.0")
             name = path.rpartition("/")[2]
-            resources.append(image_resource(name, f"{self.reader.url}/{path}:1.0", artifact))
+            item = image_resource(name, f"{_written(self.reader)}/{path}:1.0", artifact)
+            resources.append(item if self._stated else {key: item[key] for key in item if key != "digest"})
         put_component(self.source, component(NAME, resources), "from")
         self._stack.enter_context(self.reader)
         self._stack.enter_context(self.writer)
@@ -86,8 +126,8 @@ class Scene:
         logins = zip((self.reader, self.writer), (SOURCE_LOGIN, TARGET_LOGIN))
         return dict(
             {
-                "source": f"{self.reader.url}/from",
-                "target": f"{self.writer.url}/into",
+                "source": f"{_written(self.reader)}/from",
+                "target": f"{_written(self.writer)}/into",
                 "component": NAME,
                 "version": "1.0.0",
                 "registries": [

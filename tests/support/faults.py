@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Callable
 
 from .fault_proxy import Action, Answer, Exchange
+from .images import digest
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Action:
@@ -138,6 +140,33 @@ def upload_broken(share: float) -> Action:
     def act(exchange: Exchange) -> None:
         exchange.forward_part(share)
         exchange.reset()
+
+    return act
+
+
+def not_logged_in(exchange: Exchange) -> None:
+    """The registry does not get the login, and answers as it does then."""
+    exchange.send(exchange.forward(without="authorization"))
+
+
+def tunnel(exchange: Exchange) -> None:
+    """A proxy that does what CONNECT asks for."""
+    exchange.tunnel()
+
+
+def from_file(path: Path, media_type: str = "") -> Action:
+    """The registry's answer to a GET with the bytes that the file has at that time, as if they were meant; HEAD is not
+    supported. Without the file nothing is broken."""
+
+    def act(exchange: Exchange) -> None:
+        if not path.exists():
+            exchange.send(exchange.forward())
+        elif exchange.method == "HEAD":
+            answer(405)(exchange)
+        else:
+            raw = path.read_bytes()
+            found = exchange.forward().having(Content_Length="", Docker_Content_Digest=digest(raw))
+            exchange.send(replace(found.having(Content_Type=media_type) if media_type else found, body=raw))
 
     return act
 

@@ -94,8 +94,9 @@ class ModuleProcess:
                 os.dup2(file.fileno(), number)
             sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
             sys.argv = [path]
+            environment = module_environment()
             os.environ.clear()
-            os.environ.update(module_environment())
+            os.environ.update(environment)
             _run_as_main(path)
         except SystemExit as error:
             code = int(error.code or 0)

@@ -75,6 +75,7 @@ class Manifest:
     media_type: str
     digest: str
     content: Mapping[str, Any] = field(compare=False, repr=False)
+    where: str = field(default="manifest", compare=False, repr=False)
 
     @classmethod
     def parse(cls, raw: bytes, media_type: str = "", expected_digest: str = "", where: str = "manifest") -> "Manifest":
@@ -89,7 +90,7 @@ class Manifest:
         if expected_digest and digest != expected_digest:
             raise DigestMismatch(f"{where}: the manifest's bytes have the digest {digest}, not {expected_digest}.")
         content = parse_json(raw, where)
-        return cls(raw, _media_type(content, media_type, where), digest, content)
+        return cls(raw, _media_type(content, media_type, where), digest, content, where)
 
     @property
     def is_index(self) -> bool:
@@ -119,7 +120,7 @@ class Manifest:
     @property
     def config(self) -> Optional[ContentDescriptor]:
         value = None if self.is_index else self.content.get("config")
-        return None if value is None else ContentDescriptor.from_mapping(value, self.digest)
+        return None if value is None else ContentDescriptor.from_mapping(value, f"{self.where} ({self.digest}) config")
 
     @property
     def layers(self) -> List[ContentDescriptor]:
@@ -135,7 +136,7 @@ class Manifest:
         found: Dict[str, ContentDescriptor] = {}
         for blob in ([config] if config else []) + self.layers:
             if found.setdefault(blob.digest, blob).size != blob.size:
-                raise InvalidContent(f"{self.digest}: {blob.digest} stands there with two sizes.")
+                raise InvalidContent(f"{self.where} ({self.digest}): {blob.digest} stands there with two sizes.")
         return list(found.values())
 
     def descriptor(self) -> ContentDescriptor:
@@ -144,8 +145,8 @@ class Manifest:
     def _list(self, key: str) -> List[ContentDescriptor]:
         values = self.content.get(key) or []
         if not isinstance(values, list):
-            raise InvalidContent(f"{self.digest}: {key} must be a list.")
-        return [ContentDescriptor.from_mapping(value, f"{self.digest} {key}") for value in values]
+            raise InvalidContent(f"{self.where} ({self.digest}): {key} must be a list.")
+        return [ContentDescriptor.from_mapping(value, f"{self.where} ({self.digest}) {key}") for value in values]
 
 
 def parse_json(raw: bytes, where: str) -> Mapping[str, Any]:

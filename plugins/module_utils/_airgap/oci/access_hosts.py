@@ -42,9 +42,9 @@ def is_listed(host: str, patterns: Sequence[str]) -> bool:
 def check_access_host(host: str, patterns: Sequence[str], trusted: Sequence[str], where: str) -> None:
     """Raises Refused unless content that `where` names may be read from the host. Without patterns every host may be.
 
-    host: "" when it is not known yet. trusted: hosts that the user named otherwise, as source or in registries.
+    trusted: hosts that the user named otherwise, as source or in registries.
     """
-    if not host or not patterns or is_listed(host, patterns) or canonical_host(host) in map(canonical_host, trusted):
+    if not patterns or is_listed(host, patterns) or canonical_host(host) in map(canonical_host, trusted):
         return
     text = f"{where}: it lies at {host}, which access_hosts does not list. Nothing was sent there."
     raise Refused(text, f"If it may be read from, add {host}.")

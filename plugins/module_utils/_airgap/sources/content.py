@@ -11,7 +11,7 @@ from typing import Any, Iterator, Union
 
 from ..model.access import BY_VALUE_TYPES, Access, image_reference
 from ..model.digest import Digester, check_digest
-from ..model.errors import DigestMismatch, Refused
+from ..model.errors import DigestMismatch, InvalidContent, Refused
 from ..model.identity import Element
 from ..model.reference import ImageReference
 from ..oci.access_hosts import check_access_host
@@ -51,10 +51,10 @@ class ContentFinder:
         if access.type == "ociBlob":
             return self._blob(access, where)
         if access.type == "helm":
-            self._check_host(_host_of_url(access.text("helmRepository", where)), where)
+            self._check_host(_host_of_url(access.text("helmRepository", where), where), where)
             return helm_content(access, self._registries, where)
         if access.type == "wget":
-            self._check_host(_host_of_url(access.text("url", where)), where)
+            self._check_host(_host_of_url(access.text("url", where), where), where)
             return wget_content(access, self._registries, where)
         raise Refused(
             f"{where}: the content of access type {access.type} cannot be read.",
@@ -90,11 +90,13 @@ class ContentFinder:
         check_access_host(host, options.access_hosts, options.named_hosts + own, where)
 
 
-def _host_of_url(url: str) -> str:
-    """host[:port] of an address, "" when it has none: whoever reads it tells what is wrong with it."""
-    scheme, _mark, rest = url.partition("://")
-    url = url if scheme in ("http", "https") else f"https://{rest}"
-    return host_of(url) if is_plain_url(url) else ""
+def _host_of_url(url: str, where: str) -> str:
+    """host[:port] of the address of a file or a chart. Raises InvalidContent for one that cannot be read from."""
+    plain = f"https://{url[len('oci://') :]}" if url.startswith("oci://") else url
+    if not is_plain_url(plain):
+        hint = "Logins belong into registries or an auth_file."
+        raise InvalidContent(f"{where}: its address is no http or https URL without a login.", hint)
+    return host_of(plain)
 
 
 def _local(version: StoredVersion, access: Access, where: str) -> Content:

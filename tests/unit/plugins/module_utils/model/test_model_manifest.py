@@ -233,3 +233,9 @@ def test_an_index_has_children_and_no_blobs():
 ])
 def test_the_artifact_type(content, expected):
     assert parse(content).artifact_type == expected
+
+
+def test_a_wrong_descriptor_is_told_with_its_place():
+    raw = json.dumps({"schemaVersion": 2, "layers": [{"digest": "md5:1", "size": 1}]}).encode()
+    with pytest.raises(InvalidContent, match=r"registry.example/app:1.0 \(sha256:[0-9a-f]{64}\) layers"):
+        assert Manifest.parse(raw, where="registry.example/app:1.0").layers
