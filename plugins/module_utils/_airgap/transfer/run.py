@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ..model.errors import NotFound, OcmError
+from ..model.errors import InvalidContent, NotFound, OcmError
 from ..model.identity import identity_text, nearest_hint, select_all
 from ..model.reference import RepositoryReference
 from ..oci.client import Registries
@@ -23,6 +23,7 @@ from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
 from .shared import SharedFinder, SharedReadings
+from .source_check import SourceCheck
 from .survey import Survey
 
 # So many targets are served at the same time.
@@ -75,7 +76,7 @@ class Transfer:
         store = open_store(source, self._source_side)
         try:
             roots = resolve_versions(store, selection.component, selection.version, selection.constraint)
-            versions = Closure(store, self._options.recursive).children_first(roots)
+            versions = self._read(store, roots)
             if self._options.resources:
                 versions = _having(versions, self._options, store.location)
             self._all_targets(store, targets, versions, result)
@@ -87,6 +88,13 @@ class Transfer:
         result.statistics = statistics(self._source_side, self._target_side, self._counts, started)
         return result
 
+    def _read(self, store: ComponentStore, roots: Sequence[Key]) -> List[StoredVersion]:
+        """The versions to move. From an archive that is damaged raises InvalidContent with every fault."""
+        try:
+            return Closure(store, self._options.recursive).children_first(roots)
+        except OcmError as error:
+            raise SourceCheck(store, self._options.concurrency).explained(error) from None
+
     def _all_targets(
         self,
         store: ComponentStore,
@@ -95,14 +103,16 @@ class Transfer:
         result: TransferResult,
     ) -> None:
         """Serve each target in a thread of its own: one that is slow or down keeps no other one waiting."""
+        check = SourceCheck(store, self._options.concurrency)
         if len(targets) == 1:
-            result.add(self._one_target(store, targets[0], versions, ContentFinder(store, self._source_side)))
+            finder = ContentFinder(store, self._source_side)
+            result.add(self._one_target(store, targets[0], versions, finder, check))
             return
         readings = SharedReadings(self._folder)
         finder = SharedFinder(store, self._source_side, readings)
 
         def serve(target: RepositoryReference) -> TransferResult:
-            return self._one_target(store, target, versions, finder)
+            return self._one_target(store, target, versions, finder, check)
 
         try:
             with ThreadPoolExecutor(min(len(targets), TARGETS_AT_ONCE)) as pool:
@@ -117,12 +127,14 @@ class Transfer:
         reference: RepositoryReference,
         versions: Sequence[StoredVersion],
         finder: ContentFinder,
+        check: SourceCheck,
     ) -> TransferResult:
         result = TransferResult()
         try:
             target = open_target(reference, self._target_side, self._options.part_size)
             try:
-                plan = Move(self._options, self._check_mode, self._counts, result).run(store, target, versions, finder)
+                move = Move(self._options, self._check_mode, self._counts, result, check)
+                plan = move.run(store, target, versions, finder)
             finally:
                 target.close()
         except OcmError as error:
@@ -134,12 +146,16 @@ class Transfer:
 
 @dataclass
 class Move:
-    """How component versions are brought to a target; `counts` and `result` are filled by every run."""
+    """How component versions are brought to a target; `counts` and `result` are filled by every run.
+
+    check: of the source, before the first write; without one it is not checked.
+    """
 
     options: TransferOptions
     check_mode: bool
     counts: BlobCounts = field(default_factory=BlobCounts)
     result: TransferResult = field(default_factory=TransferResult)
+    check: Optional[SourceCheck] = None
 
     def run(
         self, source: ComponentStore, target: ComponentStore, versions: Sequence[StoredVersion], finder: ContentFinder
@@ -148,8 +164,7 @@ class Move:
 
         Raises Refused, and what reading and writing raises.
         """
-        facts, target_facts = Survey(source, target, finder, self.options).look(versions)
-        plan = make_plan(facts, target_facts, self.options)
+        plan = self._plan(source, target, versions, finder)
         executor = Executor(plan, target, self.options.concurrency, self.counts)
         if target.needs_writing and not plan.changes:
             self.result.rewritten.append(target.location)
@@ -158,6 +173,19 @@ class Move:
         elif not self.check_mode:
             target.tidy()
         _report(plan, executor, self.result)
+        return plan
+
+    def _plan(
+        self, source: ComponentStore, target: ComponentStore, versions: Sequence[StoredVersion], finder: ContentFinder
+    ) -> Plan:
+        """The plan, for a source that was checked as far as the plan needs it."""
+        try:
+            facts, target_facts = Survey(source, target, finder, self.options).look(versions)
+        except (InvalidContent, NotFound) as error:
+            raise (self.check.explained(error) if self.check else error) from None
+        plan = make_plan(facts, target_facts, self.options)
+        if self.check is not None:
+            self.check.check(plan, read=not self.check_mode)
         return plan
 
 
