@@ -21,11 +21,12 @@ from typing import Any, Dict, List, Optional
 
 from ..support.authority import Authority
 from .figures import Bar, is_short_of_a_count, table_of
+from .kills import kill_many
 from .report import bars_text, drawing, table_text
 from .rounds import TransferFailed, run_rounds, sees_writes
 from .sites import Site, put_work
-from .tools import CRANE, OCM1, OCM2, PREFIX, REGSYNC, SKOPEO, Desk
-from .work import SCALES
+from .tools import CRANE, OCM1, OCM2, PREFIX, REGSYNC, SKOPEO, Desk, Move
+from .work import SCALES, Work
 from .workloads import NAMES, Bench, select
 
 PROGRAMS = {SKOPEO: "skopeo", CRANE: "crane", REGSYNC: "regsync"}
@@ -35,9 +36,13 @@ MEMORY = Path("/dev/shm")
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description="Measures transfers side by side.")
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="which workloads; default: all")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="W1 to W7; default: all")
     parser.add_argument("--repeat", type=int, default=5, help="rounds that are timed (default 5)")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full", help="small: a mere try")
+    parser.add_argument(
+        "--kills", type=int, default=0, help="kill W1 at so many random moments, and look at the next run"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of those moments")
     parser.add_argument("--folder", type=Path, required=True, help="takes result.json and result.svg")
     parser.add_argument("--registry", required=True, help="the program of the registries")
     options = parser.parse_args(words)
@@ -76,7 +81,7 @@ def places(registry: str, peers: Dict[str, str]) -> Iterator[Desk]:
             authority = Authority(Path(disk) / "authority")
             source, target = (Site(Path(memory) / name, authority, registry, name) for name in ("source", "target"))
             try:
-                yield Desk(Path(disk) / "home", source, target, peers)
+                yield Desk(Path(disk) / "home", Path(memory), source, target, peers)
             finally:
                 source.stop()
                 target.stop()
@@ -103,20 +108,32 @@ def run(desk: Desk, options: argparse.Namespace) -> int:
     chosen = select(bench, options.workloads)
     results: Dict[str, Any] = {}
     titles: Dict[str, str] = {}
-    for chain, works in chosen:
-        desk.source.empty()
-        desk.source.start()
-        for work in works:
-            put_work(desk.source, work, PREFIX)
-        results.update(run_rounds(desk, chain, options.repeat, say))
-        titles.update({step.name: step.title for step in chain.steps})
+    for group in chosen:
+        store(desk, group.works)
+        for chain in group.chains:
+            results.update(run_rounds(desk, chain, options.repeat, say))
+            titles.update({step.name: step.title for step in chain.steps})
     table = table_of(results)
     bars = bench.judge(table, sees_writes(desk))
-    report(options, table, titles, bars)
-    return 1 if is_short_of_a_count(bars) else 0
+    killed = None
+    if options.kills:
+        store(desk, [bench.first])
+        killed = kill_many(desk, Move(bench.first), options.kills, options.seed, say)
+    report(options, table, titles, bars, killed)
+    return 1 if is_short_of_a_count(bars) or (killed and killed["faults"]) else 0
 
 
-def report(options: argparse.Namespace, table: Any, titles: Dict[str, str], bars: List[Bar]) -> None:
+def store(desk: Desk, works: Sequence[Work]) -> None:
+    """Have these works, and nothing else, at the source."""
+    desk.source.empty()
+    desk.source.start()
+    for work in works:
+        put_work(desk.source, work, PREFIX)
+
+
+def report(
+    options: argparse.Namespace, table: Any, titles: Dict[str, str], bars: List[Bar], killed: Optional[Dict[str, Any]]
+) -> None:
     """Print the result and write it as JSON and SVG."""
     machine = f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Linux {platform.release()}"
     content = {
@@ -126,6 +143,7 @@ def report(options: argparse.Namespace, table: Any, titles: Dict[str, str], bars
         "repeat": options.repeat,
         "titles": titles,
         "workloads": table,
+        "kills": killed,
         "bars": [dict(asdict(each), met=each.met) for each in bars],
     }
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +154,9 @@ def report(options: argparse.Namespace, table: Any, titles: Dict[str, str], bars
     say(table_text(table, titles))
     say("")
     say(bars_text(bars))
+    if killed:
+        words = f"{killed['killed']} of {killed['number']} were killed in the middle"
+        say(f"kills: {words}, {killed['finished']} blobs had arrived, {len(killed['faults'])} faults")
     say(f"\nwritten: {options.folder / 'result.json'} and {options.folder / 'result.svg'}")
 
 

@@ -92,7 +92,7 @@ def run_step(desk: Desk, tool: str, step: Step) -> Sample:
     answer = measure(desk, tool, job)
     faults = faults_of(tool, answer)
     into_target = not step.move.archive or step.move.back
-    if not faults and into_target:
+    if not faults and into_target and not step.move.snapshot:
         faults = [f"{tool} left out {key}" for key in missing(desk.target.registry, step.move.work)[:3]]
     if faults:
         raise TransferFailed(f"{step.name}: {faults[0]}")
@@ -125,6 +125,7 @@ def run_chain(desk: Desk, tool: str, chain: Chain, way: Way) -> Dict[str, Sample
     for step in chain.steps:
         archive = step.move.archive
         if archive and not step.move.back:
+            # What an archive was before would not be made anew.
             shutil.rmtree(archive, ignore_errors=True)
         samples[step.name] = run_step(desk, tool, step)
     return samples

@@ -137,6 +137,13 @@ class Site:
         foreign = [item for item in found if item and item[5] != OWN_AGENT]
         return [Request(item[1], item[2], int(item[3]), int(item[4])) for item in foreign]
 
+    def writes(self) -> int:
+        """How many writes are in the log since `watch`, without waiting for it."""
+        with (self._folder / "log").open("rb") as log:
+            log.seek(self._start)
+            text = log.read()
+        return sum(text.count(b'"%s /v2/' % method) for method in (b"POST", b"PUT", b"PATCH"))
+
     def traffic(self) -> Traffic:
         """What was asked since `watch`."""
         asked = self.asked()

@@ -45,19 +45,27 @@ class Job:
 
 @dataclass(frozen=True)
 class Move:
-    """What is moved and where. archive: instead of the target, or with `back` instead of the source."""
+    """What is moved and where. archive: instead of the target, or with `back` instead of the source.
+
+    snapshot: nothing is moved, but what the target holds is written down there.
+    """
 
     work: Work
     archive: Optional[Path] = None
     back: bool = False
+    snapshot: Optional[Path] = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Desk:
-    """What the programs need to know: both registries, a folder for their settings and programs by name."""
+    """What the programs need to know: both registries, a folder for their settings and programs by name.
 
-    def __init__(self, folder: Path, source: Site, target: Site, programs: Mapping[str, str]) -> None:
+    memory: a folder for archives.
+    """
+
+    def __init__(self, folder: Path, memory: Path, source: Site, target: Site, programs: Mapping[str, str]) -> None:
         self.folder = folder
+        self.memory = memory
         self.source = source
         self.target = target
         self.programs = dict(programs)
@@ -107,6 +115,9 @@ class Desk:
             for site in (self.source, self.target)
         ]
         source, target = self._ends(move)
+        if move.snapshot:
+            where = {"repository": target, "component": [move.work.component], "dest": str(move.snapshot)}
+            return {**where, "registries": logins}
         return {
             "source": source,
             "target": [target],
@@ -123,7 +134,8 @@ class Desk:
         return source, target
 
     def _module(self, move: Move) -> Job:
-        path = COLLECTION / "plugins" / "modules" / "ocm_transfer.py"
+        name = "ocm_repository_snapshot" if move.snapshot else MODULE
+        path = COLLECTION / "plugins" / "modules" / f"{name}.py"
         given = json.dumps({"ANSIBLE_MODULE_ARGS": self.arguments(move)})
         return Job([Command([sys.executable, str(path)], given)])
 
