@@ -22,7 +22,7 @@ from typing import Any, Dict, List, Optional
 from ..support.authority import Authority
 from .figures import Bar, is_short_of_a_count, table_of
 from .kills import kill_many
-from .report import bars_text, drawing, table_text
+from .report import bars_text, drawing, table_rst, table_text
 from .rounds import TransferFailed, run_rounds, sees_writes
 from .sites import Site, put_work
 from .tools import CRANE, OCM1, OCM2, PREFIX, REGSYNC, SKOPEO, Desk, Move
@@ -43,7 +43,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         "--kills", type=int, default=0, help="kill W1 at so many random moments, and look at the next run"
     )
     parser.add_argument("--seed", type=int, default=0, help="of those moments")
-    parser.add_argument("--folder", type=Path, required=True, help="takes result.json and result.svg")
+    parser.add_argument("--folder", type=Path, required=True, help="takes result.json, result.svg and result.rst")
     parser.add_argument("--registry", required=True, help="the program of the registries")
     options = parser.parse_args(words)
     unknown = sorted(set(options.workloads) - set(NAMES))
@@ -150,6 +150,7 @@ def report(
     (options.folder / "result.json").write_text(json.dumps(content, indent=2) + "\n")
     caption = f"{machine}; median, fastest and slowest of {options.repeat} rounds; registries on the same machine"
     (options.folder / "result.svg").write_text(drawing(table, titles, caption))
+    (options.folder / "result.rst").write_text(table_rst(table, titles))
     say("")
     say(table_text(table, titles))
     say("")
@@ -157,7 +158,7 @@ def report(
     if killed:
         words = f"{killed['killed']} of {killed['number']} were killed in the middle"
         say(f"kills: {words}, {killed['finished']} blobs had arrived, {len(killed['faults'])} faults")
-    say(f"\nwritten: {options.folder / 'result.json'} and {options.folder / 'result.svg'}")
+    say(f"\nwritten: result.json, result.svg and result.rst in {options.folder}")
 
 
 if __name__ == "__main__":

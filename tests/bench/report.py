@@ -64,6 +64,25 @@ def table_text(table: Mapping[str, Mapping[str, Mapping[str, Any]]], titles: Map
     return "\n\n".join([*blocks, _MEANING])
 
 
+def table_rst(table: Mapping[str, Mapping[str, Mapping[str, Any]]], titles: Mapping[str, str]) -> str:
+    """The times and counts as one table of reStructuredText, for the documentation."""
+    rows = [("", "seconds", "ours by its", "requests", "MB in", "MB out", "MiB")]
+    for step, tools in table.items():
+        rows.append((f"**{step}**: {titles[step]}", *[""] * (len(rows[0]) - 1)))
+        rows += [_rst_row(tool, figures) for tool, figures in tools.items()]
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'*' if not number else ' '} - {cell}".rstrip() for number, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _rst_row(tool: str, figures: Mapping[str, Any]) -> Sequence[str]:
+    name, median, first, last, ratio, _cpu, _source, _target, taken, given, peak = row_of(tool, figures)
+    code = f"``{name}``" if tool in OURS else name
+    requests = f"{figures['source']['total']} + {figures['target']['total']}"
+    return (code, f"{median} ({first} to {last})", ratio, requests, taken, given, peak)
+
+
 def bars_text(bars: Sequence[Bar]) -> str:
     lines = []
     for each in bars:
@@ -83,7 +102,7 @@ def amount(value: Any, unit: str) -> str:
 # ---------------------------------------------------------------- the drawing
 
 _ROW, _TITLE, _LEFT, _BAR, _WIDTH = 20, 34, 150, 300, 900
-_COLUMNS = ((640, "source"), (720, "target"), (800, "MB out"), (880, "MiB"))
+_COLUMNS = ((640, "requests: source"), (720, "target"), (800, "MB out"), (880, "MiB"))
 _OURS, _THEIRS, _INK, _PALE = "#1f5fa8", "#a9b4c0", "#1c2733", "#5d6b7a"
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.ocm.airgap.tests.bench.figures import COUNT, TIME, Bar, Judge, is_short_of_a_count, table_of
-from ansible_collections.ocm.airgap.tests.bench.report import bars_text, drawing, table_text
+from ansible_collections.ocm.airgap.tests.bench.report import bars_text, drawing, table_rst, table_text
 from ansible_collections.ocm.airgap.tests.bench.rounds import Sample
 from ansible_collections.ocm.airgap.tests.bench.sites import Traffic
 from ansible_collections.ocm.airgap.tests.bench.tools import CRANE, MODULE, OCM1, REGSYNC
@@ -101,6 +101,7 @@ def test_the_table_and_the_drawing_show_every_tool():
     root = ElementTree.fromstring(drawing(table, titles, "where"))
     shown = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"W1: a title & more", MODULE, OCM1, "<&>", "1.00", "where"} <= set(shown)
+    assert "   * - ``ocm_transfer``\n     - 1.00 (1.00 to 1.00)\n     - 1.00\n     - 3 + 3\n" in table_rst(table, titles)
     json.dumps(table)
 
 
