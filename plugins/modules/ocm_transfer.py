@@ -309,6 +309,18 @@ statistics:
       type: dict
       returned: always
       sample: {copied: 6, mounted: 1, present: 0}
+    planned:
+      description:
+        - What moving takes, as it is known before the first write, in the form of the values above. What finding it out took
+          comes on top.
+        - Registries are expected to mount blobs that they have in another repository. Content whose size only reading
+          tells counts with no bytes. For an archive, the target's bytes are what it grows by at most.
+      type: dict
+      returned: always
+      sample:
+        source: {requests: 9, bytes: 13630000}
+        target: {requests: 27, bytes: 13638000}
+        blobs: {copied: 6, mounted: 1, present: 0}
     seconds:
       description: How long it took.
       type: float

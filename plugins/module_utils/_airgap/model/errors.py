@@ -61,6 +61,10 @@ class RegistryError(OcmError):
         self.code = code
 
 
+class MissingContent(RegistryError):
+    """A registry does not take a manifest, because a blob or manifest that it names is not in the repository."""
+
+
 class AuthError(RegistryError):
     """A registry does not accept the credentials, or wants some."""
 

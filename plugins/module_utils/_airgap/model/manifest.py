@@ -37,6 +37,7 @@ class ContentDescriptor:
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict, compare=False)
     artifact_type: str = field(default="", compare=False)
+    platform: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def from_mapping(cls, value: Any, where: str) -> "ContentDescriptor":
@@ -50,8 +51,14 @@ class ContentDescriptor:
         annotations = value.get("annotations") or {}
         if not isinstance(annotations, dict):
             raise InvalidContent(f"{where}: the annotations of {digest} are not a mapping.")
+        platform = value.get("platform")
         return cls(
-            str(value.get("mediaType") or ""), digest, size, annotations, str(value.get("artifactType") or "")
+            str(value.get("mediaType") or ""),
+            digest,
+            size,
+            annotations,
+            str(value.get("artifactType") or ""),
+            platform if isinstance(platform, dict) else {},
         )
 
     @property

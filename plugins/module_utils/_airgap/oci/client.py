@@ -168,7 +168,7 @@ class RegistryRepository:
     def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
         """Write a manifest's exact bytes under a tag, or under its digest.
 
-        Raises RegistryError with the registry's code (MANIFEST_BLOB_UNKNOWN: a blob is missing).
+        Raises MissingContent when something that it names is not here, and RegistryError with the registry's code.
         """
         reference = tag or manifest.digest
         operation = f"write the manifest {reference}"
@@ -228,14 +228,17 @@ class RegistryRepository:
         with self._download(digest, size, offset) as download:
             yield download.blocks()
 
-    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
+    def put_blob(
+        self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = (), absent: bool = False
+    ) -> str:
         """Bring a blob here: "present" (it was here), "mounted" (from another repository) or "copied".
 
         size: bytes, always known. open_source: opens the content, again for every try. mount_from: repositories on
-        the same host that hold the blob. Raises what the source raises, too.
+        the same host that hold the blob. absent: it is believed not to be here, so nothing is spent on asking.
+        Raises what the source raises, too.
         """
         check_digest(digest, self.name)
-        return BlobUpload(self._writer, self._write_path, digest, size, open_source).run(mount_from)
+        return BlobUpload(self._writer, self._write_path, digest, size, open_source).run(mount_from, absent)
 
     @contextmanager
     def _download(self, digest: str, size: int, offset: int = 0) -> Iterator[BlobDownload]:

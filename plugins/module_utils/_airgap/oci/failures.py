@@ -12,13 +12,14 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Iterator, List, Mapping, Optional, Tuple, Type
 
-from ..model.errors import AuthError, NotFound, OcmError, RateLimited, RegistryError, Unreachable
+from ..model.errors import AuthError, MissingContent, NotFound, OcmError, RateLimited, RegistryError, Unreachable
 from .authfile import Credentials
 
 MAX_ERROR_BODY = 64 * 1024
 _EXPIRED, _NOT_YET, _NAMES = 10, 9, (62, 64)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
 _CLIENT_CERT = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_HANDSHAKE_FAILURE")
+_MISSING_CONTENT = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN")
 _HTTPS_SERVER = "http request to an https server"
 
 
@@ -101,6 +102,9 @@ def status_error(answer: Any, place: Place, credentials: Optional[Credentials]) 
     said = what_was_said(answer)
     if answer.status in (401, 403):
         return auth_error(place, credentials, answer.status, code, said)
+    if code in _MISSING_CONTENT and place.operation.startswith("write the manifest"):
+        text = f"something that it names is not in the repository: {said}."
+        return MissingContent(place.tell(text), "Run it again with check: blobs.", answer.status, code)
     if answer.status == 404 and place.operation.startswith("write"):
         hint = "Some registries want the repository or its project to be created first."
         return NotFound(place.tell(f"the registry does not know the repository: {said}."), hint)

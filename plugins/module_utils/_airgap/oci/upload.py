@@ -45,26 +45,29 @@ class BlobUpload:
         self._operation = f"write the blob {digest}"
         self._reader = BlobReader(open_source, size, f"Blob {digest}", connection.add_bytes)
 
-    def run(self, mount_from: Sequence[str]) -> str:
-        """Returns "present", "mounted" or "copied". Raises the errors of RegistryConnection and of the source."""
+    def run(self, mount_from: Sequence[str], absent: bool = False) -> str:
+        """Returns "present", "mounted" or "copied". Raises the errors of RegistryConnection and of the source.
+
+        absent: it is believed not to be there. Whether it is, is then told only where that costs no request.
+        """
         try:
-            return self._bring(mount_from)
+            return self._bring(mount_from, absent)
         finally:
             self._reader.close()
 
-    def _bring(self, mount_from: Sequence[str]) -> str:
+    def _bring(self, mount_from: Sequence[str], absent: bool) -> str:
         if any(self._mount(source) for source in mount_from if source != self._path):
             return MOUNTED
         mounts = self._connection.mounts
         if mounts.own is False:
-            return PRESENT if self.exists() else self._copy(None)
+            return PRESENT if not absent and self.exists() else self._copy(None)
         asked_own = mounts.own
         answer = self._post(self._path)
         if answer.status == 201:
             mounts.learn(True)
             return PRESENT
         session = self._session(answer) if answer.status == 202 else None
-        if asked_own and session:
+        if session and (asked_own or absent):
             return self._copy(session)
         return self._copy_and_learn(session)
 

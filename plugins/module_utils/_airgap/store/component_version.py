@@ -217,7 +217,7 @@ def write_component_version(
     """
     manifest, blobs = component_manifest(descriptor, layers)
     for digest, content in blobs.items():
-        repository.put_blob(digest, len(content), in_memory(content))
+        repository.put_blob(digest, len(content), in_memory(content), absent=True)
     tag = tag_of(descriptor.version)
     if not artifacts:
         repository.put_manifest(manifest, tag)

@@ -239,7 +239,9 @@ class CtfRepository(WritableRepository):
         """The blob from byte `offset` on; nothing is checked."""
         return self.ctf.open_blob_at(digest, offset)
 
-    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
+    def put_blob(
+        self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = (), absent: bool = False
+    ) -> str:
         with self.ctf.alone_with(digest):
             if self.ctf.blob_size(digest) == size:
                 return "present"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, FrozenSet, Iterator, List, Optional, Sequence
+from typing import AbstractSet, Any, FrozenSet, Iterator, List, Optional, Sequence
 
 from ..model.content_source import Blocks, OpenSource, SeekableSource, open_at
 from ..model.errors import InvalidContent
@@ -49,12 +49,17 @@ class WritableRepository(ArtifactRepository):
     """A repository that takes content."""
 
     @abstractmethod
-    def put_blob(self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = ()) -> str:
-        """Write a blob unless it is there. Returns present, mounted or copied."""
+    def put_blob(
+        self, digest: str, size: int, open_source: OpenSource, mount_from: Sequence[str] = (), absent: bool = False
+    ) -> str:
+        """Write a blob unless it is there. Returns present, mounted or copied.
+
+        absent: it is believed not to be there, so nothing is spent on asking.
+        """
 
     @abstractmethod
     def put_manifest(self, manifest: Manifest, tag: str = "") -> None:
-        """Write a manifest, by its digest or under a tag."""
+        """Write a manifest, by its digest or under a tag. Raises MissingContent when something it names is not there."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class ArtifactTree:
     """An OCI artifact whole: its main manifest, and every manifest below it, children before parents, main last.
 
     elsewhere: digests of foreign layers that the repository does not hold; they stay where they are.
+    Manifests that were not to be read are left out, with all that is below them.
     """
 
     manifests: Sequence[Manifest] = field(default_factory=tuple)
@@ -126,18 +132,30 @@ def read_artifact(repository: ArtifactRepository, reference: str) -> ArtifactTre
 
     Raises NotFound, InvalidContent for indexes that are nested too deep.
     """
+    return read_below(repository, repository.get_manifest(reference))
+
+
+def read_below(repository: ArtifactRepository, main: Manifest, without: AbstractSet[str] = frozenset()) -> ArtifactTree:
+    """Read all below a manifest, except for those whose digests are in `without`. Raises what read_artifact raises."""
     ordered: List[Manifest] = []
-    _read_below(repository, repository.get_manifest(reference), ordered, 0)
+    _read_below(repository, main, ordered, without)
     foreign = [blob for blob in ArtifactTree(tuple(ordered)).blobs if blob.is_foreign]
     elsewhere = frozenset(blob.digest for blob in foreign if repository.blob_size(blob.digest) is None)
     return ArtifactTree(tuple(ordered), elsewhere)
 
 
-def _read_below(repository: ArtifactRepository, manifest: Manifest, ordered: List[Manifest], depth: int) -> None:
+def _read_below(
+    repository: ArtifactRepository,
+    manifest: Manifest,
+    ordered: List[Manifest],
+    without: AbstractSet[str],
+    depth: int = 0,
+) -> None:
     if depth > MAX_ARTIFACT_DEPTH:
         raise InvalidContent(f"{repository.name}: indexes are nested deeper than {MAX_ARTIFACT_DEPTH} levels.")
     if any(known.digest == manifest.digest for known in ordered):
         return
     for child in manifest.children:
-        _read_below(repository, repository.get_manifest(child.digest), ordered, depth + 1)
+        if child.digest not in without:
+            _read_below(repository, repository.get_manifest(child.digest), ordered, without, depth + 1)
     ordered.append(manifest)

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping
 
 
+COPIED, MOUNTED, PRESENT = "copied", "mounted", "present"
+
+
 @dataclass
 class BlobCounts:
     """How many blobs were copied, mounted from another repository of the target, or there already."""
@@ -19,9 +22,14 @@ class BlobCounts:
     present: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def add(self, outcome: str) -> None:
+    def add(self, outcome: str, count: int = 1) -> None:
         with self._lock:
-            setattr(self, outcome, getattr(self, outcome) + 1)
+            setattr(self, outcome, getattr(self, outcome) + count)
+
+    def take(self, other: "BlobCounts") -> None:
+        """Add what another one has counted."""
+        for outcome in (COPIED, MOUNTED, PRESENT):
+            self.add(outcome, getattr(other, outcome))
 
     def to_mapping(self) -> Dict[str, int]:
         return {"copied": self.copied, "mounted": self.mounted, "present": self.present}

@@ -71,22 +71,30 @@ class ElementFacts:
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """What was seen of one component version. comparison: None when the target does not have it."""
+    """What was seen of one component version. comparison: None when the target does not have it.
+
+    base: the version at the target whose contents are most like this one's.
+    """
 
     source: StoredVersion
     target: Optional[StoredVersion]
     comparison: Optional[Comparison]
     elements: Tuple[ElementFacts, ...]
+    base: Optional[StoredVersion] = None
 
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """The target itself. claims: (path, tag, digest) that versions of a component there refer to, by component."""
+    """The target itself. claims: (path, tag, digest) that versions of a component there refer to, by component.
+
+    held: what its repositories are known to hold, by their path below the prefix: digests of manifests and blobs.
+    """
 
     reference: RepositoryReference
     location: str
     context: Optional[Mapping[str, Any]] = None
     claims: Mapping[str, FrozenSet[Tuple[str, str, str]]] = field(default_factory=dict)
+    held: Mapping[str, FrozenSet[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

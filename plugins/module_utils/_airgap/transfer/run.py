@@ -19,6 +19,7 @@ from ..store.component_store import ComponentStore, open_store, open_target
 from ..store.component_version import StoredVersion
 from ..store.closure import Closure, Key, Selection, resolve_versions
 from .execute import Executor
+from .forecast import Forecast, forecast
 from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
@@ -35,6 +36,7 @@ class TransferResult:
     """What a transfer did, or in check mode would do. failures: (target, error) of targets that failed.
 
     rewritten: archives that have everything and are written again, in the form that is asked for.
+    planned: what carrying it out takes, as it was known before the first write.
     """
 
     component_versions: List[Dict[str, Any]] = field(default_factory=list)
@@ -43,6 +45,7 @@ class TransferResult:
     statistics: Dict[str, Any] = field(default_factory=dict)
     failures: List[Tuple[str, OcmError]] = field(default_factory=list)
     rewritten: List[str] = field(default_factory=list)
+    planned: Forecast = field(default_factory=Forecast)
 
     @property
     def changed(self) -> bool:
@@ -55,6 +58,7 @@ class TransferResult:
         self.warnings.extend(other.warnings)
         self.failures.extend(other.failures)
         self.rewritten.extend(other.rewritten)
+        self.planned.add(other.planned)
 
 
 class Transfer:
@@ -86,6 +90,7 @@ class Transfer:
             self._source_side.close()
             self._target_side.close()
         result.statistics = statistics(self._source_side, self._target_side, self._counts, started)
+        result.statistics["planned"] = result.planned.to_mapping()
         return result
 
     def _read(self, store: ComponentStore, roots: Sequence[Key]) -> List[StoredVersion]:
@@ -166,6 +171,8 @@ class Move:
         """
         plan = self._plan(source, target, versions, finder)
         executor = Executor(plan, target, self.options.concurrency, self.counts)
+        if plan.changes:
+            self.result.planned.add(forecast(plan))
         if target.needs_writing and not plan.changes:
             self.result.rewritten.append(target.location)
         if (plan.changes or target.needs_writing) and not self.check_mode:

@@ -14,16 +14,20 @@ from ..model.comparison import compare
 from ..model.digest import is_digest
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
-from ..model.reference import DESCRIPTOR_FOLDER, ImageReference, RepositoryReference
+from ..model.reference import DESCRIPTOR_FOLDER
 from ..sources.content import ContentFinder, stated_digest
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
-from ..store.repository import ArtifactRepository, ArtifactTree, blob_source, read_artifact
+from ..store.repository import ArtifactRepository, ArtifactTree, blob_source, read_artifact, read_below
 from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_digest
+from .holdings import HeldImage, Holdings, own_artifact
+from .moves import unknown_bytes
 from .options import BLOBS, MANIFESTS, SETS, TransferOptions
 from .plan import ElementFacts, TargetFacts, VersionFacts, single_resources_refused, tag_conflicts
 
+# From so many bytes on it is worth some requests to look for them in images that are there.
+MUCH_TO_MOVE = 16 * 1024 * 1024
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -35,7 +39,8 @@ class Survey:
         self, source: ComponentStore, target: ComponentStore, finder: ContentFinder, options: TransferOptions
     ) -> None:
         self._source, self._target, self._finder, self._options = source, target, finder, options
-        self._trees: Dict[Tuple[str, str], ArtifactTree] = {}
+        self._trees: Dict[Tuple[str, str, str], ArtifactTree] = {}
+        self._holdings = Holdings(target, options.check == MANIFESTS)
 
     def look(self, versions: Sequence[StoredVersion]) -> Tuple[List[VersionFacts], TargetFacts]:
         """The facts of every version, in the order given, and of the target.
@@ -50,7 +55,8 @@ class Survey:
         seen = self._map(lambda job: self._look_at(*job), jobs)
         elements = iter(seen)
         facts = [replace(version, elements=tuple(next(elements) for _element in version.elements)) for version in begun]
-        return facts, replace(target, claims=self._claims(facts, target))
+        self._look_for_held(facts)
+        return facts, replace(target, claims=self._claims(facts, target), held=self._holdings.all())
 
     def _map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> List[Found]:
         with ThreadPoolExecutor(self._options.concurrency) as pool:
@@ -104,7 +110,9 @@ class Survey:
                 kept = None
             believed = looked_at is not None and (kind, element) not in looked_at
             elements.append(replace(facts, kept=kept, believed=believed))
-        return VersionFacts(version, existing, comparison, tuple(elements))
+        moves = any(self._options.by_value(facts.kind, facts.access) and not facts.believed for facts in elements)
+        base = self._holdings.base_of(descriptor, existing) if moves else None
+        return VersionFacts(version, existing, comparison, tuple(elements), base)
 
     def _says_the_same(self, kept: Mapping[str, Any], facts: ElementFacts, existing: StoredVersion) -> bool:
         """True if the access at the target has the media type and the name that the source gives the content.
@@ -183,16 +191,17 @@ class Survey:
         return BLOBS if self._target.is_archive and self._options.check == MANIFESTS else self._options.check
 
     def _artifact_there(
-        self, repository: ArtifactRepository, tag: str, digest: str, expected: bool = True
+        self, repository: ArtifactRepository, tag: str, digest: str, expected: bool = True, older: str = ""
     ) -> Tuple[bool, str]:
         """(is the artifact there as deep as `check` asks, what its tag stands for).
 
-        expected: a version at the target refers to it. Otherwise an absent tag is answer enough, one request.
+        expected: a version at the target refers to it. Otherwise an absent tag is answer enough, one request, and so
+        is one that stands for `older`, the image that this one comes after.
         """
         by_tag = repository.head_manifest(tag) if tag else None
         tag_there = by_tag.digest if by_tag else ""
         there = bool(digest) and tag_there == digest
-        if digest and not there and (expected or tag_there or not tag):
+        if digest and not there and (expected or not tag or tag_there not in ("", older)):
             there = repository.head_manifest(digest) is not None
         if there and self._level != MANIFESTS:
             there = self._artifact_whole(repository, digest)
@@ -241,8 +250,10 @@ class Survey:
             fallback = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
             name = artifact_name(facts.access)
             place = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
-            present, tag_there = self._artifact_there(self._target.artifacts(place.path), place.tag, digest, False)
-        tree = None if present else self._tree(facts, content, digest)
+        old = self._holdings.image_of(version.base, facts, place.path)
+        if facts.place is None:
+            present, tag_there = self._is_it_there(place, digest, old)
+        tree = None if present else self._tree(facts, content, digest, place.path, old)
         return replace(facts, place=place, digest=digest, present=present, tag_there=tag_there, tree=tree)
 
     def _stays_packed(self, facts: ElementFacts, content: ArtifactContent) -> bool:
@@ -254,6 +265,12 @@ class Survey:
         if packed is None or not packed.digest:
             return False
         return self._options.archive_layout == SETS or stated_digest(facts.element) == packed.digest
+
+    def _is_it_there(self, place: Place, digest: str, old: Optional[HeldImage]) -> Tuple[bool, str]:
+        """(is the image there, what its tag stands for), with what an older version says of it."""
+        repository = self._target.artifacts(place.path)
+        expected = old == HeldImage(place.path, digest)
+        return self._artifact_there(repository, place.tag, digest, expected, old.digest if old else "")
 
     def _source_digest(self, facts: ElementFacts, content: ArtifactContent) -> str:
         """The digest of the artifact's main manifest: stated, else as the source answers."""
@@ -268,37 +285,42 @@ class Survey:
             raise NotFound(f"{facts.label}: {content.repository.name} has no artifact {content.reference}.")
         return there.digest
 
-    def _tree(self, facts: ElementFacts, content: ArtifactContent, digest: str) -> ArtifactTree:
-        key = (content.repository.name, digest)
+    def _tree(
+        self, facts: ElementFacts, content: ArtifactContent, digest: str, path: str = "", old: Optional[HeldImage] = None
+    ) -> ArtifactTree:
+        """The artifact's manifests, without those that the repository at `path` of the target is known to hold."""
+        key = (content.repository.name, digest, path)
         if key not in self._trees:
-            tree = read_artifact(content.repository, content.reference or digest)
-            if tree.main.digest != digest or wanted_digest(facts.hint) not in ("", digest):
+            main = content.repository.get_manifest(content.reference or digest)
+            if main.digest != digest or wanted_digest(facts.hint) not in ("", digest):
                 raise DigestMismatch(
-                    f"{facts.label}: the artifact at {content.repository.name} is {tree.main.digest}, "
+                    f"{facts.label}: the artifact at {content.repository.name} is {main.digest}, "
                     f"the component version says {digest}.",
                     "It was changed after the component version was made: get the component version anew.",
                 )
-            self._trees[key] = tree
+            if old is not None and old.digest != digest:
+                self._holdings.learn_image(old, main)
+            without = self._holdings.at(path) if path else frozenset()
+            self._trees[key] = read_below(content.repository, main, without)
         return self._trees[key]
+
+    def _look_for_held(self, facts: Sequence[VersionFacts]) -> None:
+        """Images of these component versions that are there are read when much is to be moved: they may have it."""
+        elements = [element for version in facts for element in version.elements]
+        if not self._target.is_archive and unknown_bytes(elements, self._holdings.all()) >= MUCH_TO_MOVE:
+            there = {(one.place.path, one.digest) for one in elements if one.present and one.place is not None}
+            self._map(lambda image: self._holdings.read_image(*image), sorted(there))
 
     def _claims(self, facts: Sequence[VersionFacts], target: TargetFacts) -> Mapping[str, FrozenSet[Tuple[str, str, str]]]:
         """For components with a tag in dispute: what their versions at the target refer to."""
-        moved = [one for version in facts for one in version.elements if one.tag_was_moved and self._options.resources]
-        if self._options.overwrite or not (moved or tag_conflicts(facts, target, self._options)):
+        if self._options.overwrite:
             return {}
+        known = {one.base.descriptor.name: frozenset(claims_in(self._target, one.base)) for one in facts if one.base}
+        moved = [one for version in facts for one in version.elements if one.tag_was_moved and self._options.resources]
+        if not (moved or tag_conflicts(facts, replace(target, claims=known), self._options)):
+            return known
         names = {version.source.descriptor.name for version in facts}
         return {name: frozenset(claims_of(self._target, name)) for name in names}
-
-
-def own_artifact(reference: RepositoryReference, access: Access, element: Element) -> Tuple[Optional[Place], str]:
-    """Place and digest of an artifact of a repository's own; None for what lies elsewhere."""
-    if access.type != "ociArtifact" or reference.is_archive:
-        return None, ""
-    image = ImageReference.parse(str(access.get("imageReference")))
-    prefix = f"{reference.prefix}/" if reference.prefix else ""
-    if image.host != reference.host or not image.repository.startswith(prefix):
-        return None, ""
-    return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
 
 
 def claims_of(store: ComponentStore, component: str) -> Dict[Tuple[str, str, str], str]:
@@ -310,11 +332,16 @@ def claims_of(store: ComponentStore, component: str) -> Dict[Tuple[str, str, str
     found: Dict[Tuple[str, str, str], str] = {}
     for version in versions:
         stored = store.find(component, version)
-        for _kind, element in _elements(stored) if stored else ():
-            place, digest = own_artifact(store.reference, stored.descriptor.access_of(element), element)
-            if place is not None:
-                found.setdefault((place.path, place.tag, digest), version)
+        for claim in claims_in(store, stored) if stored else ():
+            found.setdefault(claim, version)
     return found
+
+
+def claims_in(store: ComponentStore, stored: StoredVersion) -> List[Tuple[str, str, str]]:
+    """What one version refers to in the store that it is in: (path, tag, digest)."""
+    descriptor = stored.descriptor
+    places = [own_artifact(store.reference, descriptor.access_of(element), element) for _kind, element in _elements(stored)]
+    return [(place.path, place.tag, digest) for place, digest in places if place is not None]
 
 
 def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
