@@ -137,6 +137,15 @@ options:
         of the component at the target, that is told, and O(overwrite) sets it again.
     type: list
     elements: raw
+  progress_file:
+    description:
+      - A file that tells how far the transfer has come, while it runs. It is on the host that the task runs on, and is appended
+        to, one JSON object a line, at most twice a second, besides one for each image that is complete and one at the end.
+      - Each has C(event) (V(moving), V(image) or V(end)), C(time), C(bytes), C(blobs) and C(images) with C(done) and C(total),
+        C(rate) in bytes a second, C(seconds) that have passed and C(seconds_left), null while nobody can tell; with V(image)
+        also C(image) and C(target). The totals of an archive are upper bounds.
+      - Nothing is written in check mode, and nothing when there is nothing to do but the last line.
+    type: path
 seealso:
   - module: ocm.airgap.ocm_localize
   - module: ocm.airgap.ocm_component_info
@@ -343,6 +352,7 @@ def main() -> None:
         overwrite=dict(type="bool", default=False),
         by_reference_access_types=dict(type="list", elements="str", default=[]),
         part_size=dict(type="bytes"),
+        progress_file=dict(type="path"),
         archive_layout=dict(type="str", choices=["sets", "shared"], default="sets"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),

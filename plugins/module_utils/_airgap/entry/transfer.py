@@ -15,6 +15,7 @@ from ..store.parts import check_part_size
 from ..transfer.options import TransferOptions
 from ..transfer.run import Transfer, TransferResult
 from .module import Failed
+from .progress import progress_to
 from .registries import RegistryContext
 from .selection import read_selection
 
@@ -41,8 +42,9 @@ def transfer(context: RegistryContext) -> Dict[str, Any]:
         raise InvalidInput("target must name at least one repository, and each only once.")
     if params["part_size"] is not None and not any(target.is_archive for target in targets):
         raise InvalidInput("part_size is given, but no target is an archive.", "Leave it out.")
-    with context.temporary_folder("ocm-transfer-") as folder:
-        move = Transfer(read_options(params), context.connect, context.check_mode, folder)
+    options, path = read_options(params), None if context.check_mode else params["progress_file"]
+    with context.temporary_folder("ocm-transfer-") as folder, progress_to(path, context.warn) as progress:
+        move = Transfer(options, context.connect, context.check_mode, folder, progress)
         result = move.run(source, targets, selection)
     return finish(context, result)
 

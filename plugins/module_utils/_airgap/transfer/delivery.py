@@ -16,6 +16,7 @@ from ..store.repository import FirstFrom, OpenSource, blob_source, read_artifact
 from .moves import ArtifactMove, BlobMove, Moves
 from .outcome import COPIED, PRESENT, BlobCounts
 from .pipeline import Pipeline
+from .progress import Progress
 
 # Mounts and manifests move no bytes: they go first, beside the blobs that do.
 AT_ONCE = -(2**63)
@@ -24,13 +25,17 @@ AT_ONCE = -(2**63)
 class Delivery:
     """Carries moves out at one target, in a pipeline that others use as well."""
 
-    def __init__(self, moves: Moves, target: ComponentStore, counts: BlobCounts, pipeline: Pipeline) -> None:
+    def __init__(
+        self, moves: Moves, target: ComponentStore, counts: BlobCounts, pipeline: Pipeline, progress: Progress
+    ) -> None:
         self._moves, self._target, self._counts, self._pipeline = moves, target, counts, pipeline
+        self._progress = progress
         self._arrivals = _Arrivals(moves)
 
     def begin(self) -> None:
         """Add the first tasks; the others follow from them. Brings one small blob itself, to learn of the registry."""
         self._counts.add(PRESENT, self._moves.held)
+        self._progress.blobs_there(self._moves.held)
         learnt = self._learn()
         for artifact in self._arrivals.ready():
             self._add_manifests(artifact)
@@ -66,7 +71,8 @@ class Delivery:
 
     def _bring_first(self, move: BlobMove, source: OpenSource, mount_from: Sequence[str]) -> None:
         repository = self._target.artifacts(move.paths[0])
-        outcome = repository.put_blob(move.digest, move.size, source, mount_from, absent=move.absent)
+        watched = self._progress.watched(source, self._key(move))
+        outcome = repository.put_blob(move.digest, move.size, watched, mount_from, absent=move.absent)
         self._first_arrived(move, outcome)
 
     def _first_arrived(self, move: BlobMove, outcome: str) -> None:
@@ -101,8 +107,12 @@ class Delivery:
 
     def _arrived(self, move: BlobMove, path: str, outcome: str) -> None:
         self._counts.add(outcome)
+        self._progress.blob_done(self._key(move), move.size if path == move.paths[0] and move.is_copied else 0)
         for artifact in self._arrivals.arrived(path, move.digest):
             self._add_manifests(artifact)
+
+    def _key(self, move: BlobMove) -> Tuple[str, str]:
+        return self._target.location, move.digest
 
     def _add_manifests(self, artifact: ArtifactMove) -> None:
         self._pipeline.add(lambda: self._put_manifests(artifact), AT_ONCE)
@@ -112,6 +122,8 @@ class Delivery:
             self._put_tree(artifact, artifact.tree)
         except MissingContent:
             self._put_whole(artifact)
+        place = self._target.reference.image(artifact.path, artifact.tags[0] if artifact.tags else "")
+        self._progress.image_done(str(place), self._target.location)
 
     def _put_tree(self, artifact: ArtifactMove, tree: Any) -> None:
         """Children first, the main one last, under every tag wanted."""

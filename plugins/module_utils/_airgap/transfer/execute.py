@@ -23,14 +23,17 @@ from .moves import Moves, has_known_size, moving, registry_moves
 from .outcome import BlobCounts, Landed
 from .pipeline import Pipeline, Task
 from .plan import ElementPlan, Plan, VersionPlan
+from .progress import Progress
 
 
 class Executor:
     """Carries out one plan at one target. `landed` then tells the final access of every element by its label."""
 
-    def __init__(self, plan: Plan, target: ComponentStore, concurrency: int, counts: BlobCounts) -> None:
+    def __init__(
+        self, plan: Plan, target: ComponentStore, concurrency: int, counts: BlobCounts, progress: Progress
+    ) -> None:
         self._plan, self._target, self._concurrency = plan, target, concurrency
-        self.counts = counts
+        self.counts, self._progress = counts, progress
         self.landed: Dict[str, Landed] = {}
 
     def run(self) -> None:
@@ -66,7 +69,7 @@ class Executor:
 
     def _begin_registry(self, pipeline: Pipeline, moves: Moves) -> None:
         self.landed.update(known_landed(self._plan))
-        Delivery(moves, self._target, self.counts, pipeline).begin()
+        Delivery(moves, self._target, self.counts, pipeline, self._progress).begin()
         for version, element in moving(self._plan):
             content = element.facts.content
             if isinstance(content, BlobContent) and not has_known_size(content):
@@ -92,7 +95,11 @@ class Executor:
         return put
 
     def _land(self, plan: ElementPlan, landed: Landed) -> None:
+        """The content has arrived; in an archive its element tells the progress."""
         self.landed[plan.facts.label] = landed
+        self._progress.blob_done(plan.facts.label, landed.size)
+        if plan.facts.is_artifact:
+            self._progress.image_done(plan.facts.hint or plan.facts.label, self._target.location)
 
     def _write_version(self, version: VersionPlan) -> None:
         repository = self._target.repository(version.name)

@@ -30,13 +30,15 @@ class Forecast:
     """Requests and bytes of bodies at the target, reads of the source, and what becomes of blobs.
 
     Registries are expected to mount. Content whose size nobody knows before it is read counts with no bytes. For an
-    archive, `bytes` is what it grows by at most.
+    archive, `bytes` is what it grows by at most. content: bytes of blobs alone. images: distinct ones that move.
     """
 
     requests: int = 0
     bytes: int = 0
     reads: Dict[str, int] = field(default_factory=dict)
     blobs: BlobCounts = field(default_factory=BlobCounts)
+    content: int = 0
+    images: int = 0
 
     def add(self, other: "Forecast") -> None:
         """Take over what another target takes: what both read of the source is read once."""
@@ -44,6 +46,8 @@ class Forecast:
         self.bytes += other.bytes
         self.reads.update(other.reads)
         self.blobs.take(other.blobs)
+        self.content += other.content
+        self.images += other.images
 
     def to_mapping(self) -> Dict[str, Any]:
         """As the statistics of a run show it."""
@@ -70,6 +74,7 @@ def forecast(plan: Plan) -> Forecast:
 
 def _add_moves(found: Forecast, moves: Moves) -> None:
     found.blobs.add(PRESENT, moves.held)
+    found.images = len(moves.artifacts)
     found.requests += ASK if moves.probe is not None else 0
     for move in moves.blobs:
         _add_blob(found, move)
@@ -82,6 +87,7 @@ def _add_blob(found: Forecast, move: BlobMove) -> None:
     if move.is_copied:
         found.requests += UPLOAD
         found.bytes += move.size
+        found.content += move.size
         found.blobs.add(COPIED)
         if not move.is_packed:
             _add_read(found, move.origin, move.digest, move.size)
@@ -161,7 +167,9 @@ def _add_archive(found: Forecast, plan: Plan) -> None:
                 found.reads[facts.label] = max(blob.size, 0)
     found.blobs.add(COPIED, len(written))
     landed = _landed(plan)
-    found.bytes += sum(written.values())
+    found.content = sum(written.values())
+    found.bytes += found.content
+    found.images = len({element.facts.digest for _version, element in moving(plan) if element.facts.is_artifact})
     for version in plan.versions:
         if version.write:
             found.bytes += _version_bytes(version, landed) + SIZES_AND_ENTRY + ENTRY * len(version.elements)

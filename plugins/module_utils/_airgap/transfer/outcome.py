@@ -31,6 +31,10 @@ class BlobCounts:
         for outcome in (COPIED, MOUNTED, PRESENT):
             self.add(outcome, getattr(other, outcome))
 
+    @property
+    def total(self) -> int:
+        return self.copied + self.mounted + self.present
+
     def to_mapping(self) -> Dict[str, int]:
         return {"copied": self.copied, "mounted": self.mounted, "present": self.present}
 

@@ -23,6 +23,7 @@ from .forecast import Forecast, forecast
 from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
+from .progress import Progress
 from .shared import SharedFinder, SharedReadings
 from .source_check import SourceCheck
 from .survey import Survey
@@ -64,11 +65,19 @@ class TransferResult:
 class Transfer:
     """One source, any number of targets. connect() gives fresh connections, whose traffic is counted apart.
 
-    folder: for what several targets read of the source at the same time.
+    folder: for what several targets read of the source at the same time. progress: is told what has moved.
     """
 
-    def __init__(self, options: TransferOptions, connect: Callable[[], Registries], check_mode: bool, folder: str):
+    def __init__(
+        self,
+        options: TransferOptions,
+        connect: Callable[[], Registries],
+        check_mode: bool,
+        folder: str,
+        progress: Optional[Progress] = None,
+    ) -> None:
         self._options, self._connect, self._check_mode, self._folder = options, connect, check_mode, folder
+        self._progress = progress or Progress()
         self._source_side, self._target_side = connect(), connect()
         self._counts = BlobCounts()
 
@@ -138,7 +147,7 @@ class Transfer:
         try:
             target = open_target(reference, self._target_side, self._options.part_size)
             try:
-                move = Move(self._options, self._check_mode, self._counts, result, check)
+                move = Move(self._options, self._check_mode, self._counts, result, self._progress, check)
                 plan = move.run(store, target, versions, finder)
             finally:
                 target.close()
@@ -160,6 +169,7 @@ class Move:
     check_mode: bool
     counts: BlobCounts = field(default_factory=BlobCounts)
     result: TransferResult = field(default_factory=TransferResult)
+    progress: Progress = field(default_factory=Progress)
     check: Optional[SourceCheck] = None
 
     def run(
@@ -170,9 +180,11 @@ class Move:
         Raises Refused, and what reading and writing raises.
         """
         plan = self._plan(source, target, versions, finder)
-        executor = Executor(plan, target, self.options.concurrency, self.counts)
+        executor = Executor(plan, target, self.options.concurrency, self.counts, self.progress)
         if plan.changes:
-            self.result.planned.add(forecast(plan))
+            planned = forecast(plan)
+            self.result.planned.add(planned)
+            self.progress.expect(planned.content, planned.blobs.total, planned.images)
         if target.needs_writing and not plan.changes:
             self.result.rewritten.append(target.location)
         if (plan.changes or target.needs_writing) and not self.check_mode:
