@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -93,6 +94,8 @@ def say(text: str) -> None:
 
 def main(words: Optional[Sequence[str]] = None) -> int:
     options = parse(sys.argv[1:] if words is None else words)
+    # Ended as by Ctrl-C: the registries end as well.
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(128 + signal.SIGTERM))
     # Distribution 3 would send traces of every request.
     os.environ["OTEL_TRACES_EXPORTER"] = "none"
     with places(options.registry, programs(say)) as desk:
