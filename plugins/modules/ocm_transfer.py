@@ -118,6 +118,16 @@ options:
     type: str
     choices: [sets, shared]
     default: sets
+  known_content:
+    description:
+      - Files that M(ocm.airgap.ocm_repository_snapshot) has written about the places that an archive is for. The archive leaves
+        out the layers, configurations and local blobs that all of them hold; manifests and descriptors are always in it.
+      - It needs O(archive_layout=shared).
+      - Such an archive notes what it leaves out. When it is brought to a registry, all of that is looked for there, and nothing is
+        written unless it is there; what is missing is named. Other programs cannot bring it.
+    type: list
+    elements: path
+    default: []
   check:
     description:
       - How far a target that has the component version already is believed.
@@ -149,6 +159,7 @@ options:
 seealso:
   - module: ocm.airgap.ocm_localize
   - module: ocm.airgap.ocm_component_info
+  - module: ocm.airgap.ocm_repository_snapshot
 """
 
 EXAMPLES = r"""
@@ -179,6 +190,15 @@ EXAMPLES = r"""
     part_size: 4G
     component: phoban.io/podinfo
     version: 6.3.5
+
+- name: Only what the far side does not hold
+  ocm.airgap.ocm_transfer:
+    source: ghcr.io/acme
+    target: ./product-2.1.0.tar
+    archive_layout: shared
+    known_content: [./far-side.json]
+    component: acme.org/product
+    version: 2.1.0
 
 - name: From the medium into two registries
   ocm.airgap.ocm_transfer:
@@ -353,6 +373,7 @@ def main() -> None:
         by_reference_access_types=dict(type="list", elements="str", default=[]),
         part_size=dict(type="bytes"),
         progress_file=dict(type="path"),
+        known_content=dict(type="list", elements="path", default=[]),
         archive_layout=dict(type="str", choices=["sets", "shared"], default="sets"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),

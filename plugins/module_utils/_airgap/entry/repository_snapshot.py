@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Optional
 
-from ..model.errors import InvalidContent, InvalidInput
+from ..model.errors import InvalidContent, InvalidInput, NotFound
 from ..model.reference import ComponentReference, check_component_name
 from ..model.snapshot import MAX_SNAPSHOT_SIZE, Snapshot
 from ..store.component_store import open_store
@@ -39,6 +39,16 @@ def repository_snapshot(context: RegistryContext) -> Dict[str, Any]:
     for label in inventory.missing:
         context.warn(f"{store.location}: {label} is named there, but is not there. It is left out.")
     return _values(context, snapshot, dest)
+
+
+def read_snapshot(path: str) -> Snapshot:
+    """A file that the module has written. Raises NotFound, InvalidContent."""
+    if not os.path.isfile(path):
+        raise NotFound(f"{path} does not exist.", "Write it with ocm_repository_snapshot.")
+    if os.path.getsize(path) > MAX_SNAPSHOT_SIZE:
+        raise InvalidContent(f"{path}: {os.path.getsize(path)} bytes are over the limit of {MAX_SNAPSHOT_SIZE}.")
+    with open(path, "rb") as file:
+        return Snapshot.parse(file.read(), path)
 
 
 def _values(context: RegistryContext, snapshot: Snapshot, dest: str) -> Dict[str, Any]:

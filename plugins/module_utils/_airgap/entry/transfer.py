@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ..model.errors import InvalidInput
 from ..model.identity import parse_selector
 from ..model.reference import RepositoryReference
 from ..model.placement import parse_path_mapping
+from ..model.snapshot import Snapshot, common
 from ..store.parts import check_part_size
-from ..transfer.options import TransferOptions
+from ..transfer.options import SHARED, TransferOptions
 from ..transfer.run import Transfer, TransferResult
 from .module import Failed
 from .progress import progress_to
 from .registries import RegistryContext
+from .repository_snapshot import read_snapshot
 from .selection import read_selection
 
 
@@ -40,8 +43,9 @@ def transfer(context: RegistryContext) -> Dict[str, Any]:
     targets = [RepositoryReference.parse(target) for target in params["target"]]
     if not targets or len(set(map(str, targets))) != len(targets):
         raise InvalidInput("target must name at least one repository, and each only once.")
-    if params["part_size"] is not None and not any(target.is_archive for target in targets):
-        raise InvalidInput("part_size is given, but no target is an archive.", "Leave it out.")
+    for option in ("part_size", "known_content"):
+        if params[option] and not any(target.is_archive for target in targets):
+            raise InvalidInput(f"{option} is given, but no target is an archive.", "Leave it out.")
     options, path = read_options(params), None if context.check_mode else params["progress_file"]
     with context.temporary_folder("ocm-transfer-") as folder, progress_to(path, context.warn) as progress:
         move = Transfer(options, context.connect, context.check_mode, folder, progress)
@@ -79,7 +83,21 @@ def read_options(params: Dict[str, Any]) -> TransferOptions:
         concurrency=params["concurrency"],
         part_size=0 if params["part_size"] is None else check_part_size(params["part_size"]),
         archive_layout=params["archive_layout"],
+        known=_known_content(params),
     )
+
+
+def _known_content(params: Dict[str, Any]) -> Snapshot:
+    """What all places that an archive is for hold. Raises InvalidInput, InvalidContent."""
+    paths = [os.path.expanduser(path) for path in params["known_content"]]
+    if not paths:
+        return Snapshot("")
+    if params["archive_layout"] != SHARED:
+        raise InvalidInput(
+            f"known_content cannot be used with archive_layout {params['archive_layout']}: sets are packed whole.",
+            "Set archive_layout to shared.",
+        )
+    return common([read_snapshot(path) for path in paths])
 
 
 def _resources(names: Any) -> Tuple[Mapping[str, str], ...]:

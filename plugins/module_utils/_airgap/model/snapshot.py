@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Mapping, Sequence, Tuple
+from typing import Any, Container, Dict, List, Mapping, Sequence, Tuple
 
 from .digest import check_digest
 from .errors import InvalidContent
@@ -106,18 +106,36 @@ def collect(found: Mapping[str, Mapping[str, Any]]) -> Tuple[Held, ...]:
     return tuple(Held(digest, found[digest]["size"], tuple(sorted(found[digest]["paths"]))) for digest in sorted(found))
 
 
-def in_all(snapshots: Sequence[Snapshot]) -> Dict[str, Held]:
-    """The blobs that every one of the repositories holds, with all the places where one of them has it."""
-    found: Dict[str, Held] = {}
-    common: FrozenSet[Tuple[str, int]] = frozenset.intersection(
-        *(frozenset((blob.digest, blob.size) for blob in snapshot.blobs) for snapshot in snapshots)
-    ) if snapshots else frozenset()
+def common(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """What every one of the repositories holds, with all the places where one of them has it. Manifests are left out."""
+    everything = merged(*snapshots)
+    blobs = [{(blob.digest, blob.size) for blob in snapshot.blobs} for snapshot in snapshots]
+    versions = [{(one.component, one.version) for one in snapshot.component_versions} for snapshot in snapshots]
+    return Snapshot(
+        everything.repository,
+        tuple(one for one in everything.component_versions if all((one.component, one.version) in held for held in versions)),
+        (),
+        tuple(blob for blob in everything.blobs if all((blob.digest, blob.size) in held for held in blobs)),
+    )
+
+
+def merged(*snapshots: Snapshot) -> Snapshot:
+    """What any of them tells of component versions and blobs; a digest means one blob."""
+    blobs: Dict[str, Held] = {}
+    versions: Dict[Tuple[str, str], HeldVersion] = {}
     for snapshot in snapshots:
+        versions.update(((one.component, one.version), one) for one in snapshot.component_versions)
         for blob in snapshot.blobs:
-            if (blob.digest, blob.size) in common:
-                former = found[blob.digest].paths if blob.digest in found else ()
-                found[blob.digest] = Held(blob.digest, blob.size, tuple(sorted({*former, *blob.paths})))
-    return found
+            former = blobs.get(blob.digest, blob)
+            blobs[blob.digest] = Held(blob.digest, former.size, tuple(sorted({*former.paths, *blob.paths})))
+    names = ", ".join(sorted({snapshot.repository for snapshot in snapshots if snapshot.repository}))
+    return Snapshot(names, tuple(sorted(versions.values())), (), tuple(blobs[digest] for digest in sorted(blobs)))
+
+
+def restricted(snapshot: Snapshot, digests: Container[str]) -> Snapshot:
+    """The snapshot with these blobs alone."""
+    blobs = tuple(blob for blob in snapshot.blobs if blob.digest in digests)
+    return Snapshot(snapshot.repository, snapshot.component_versions if blobs else (), (), blobs)
 
 
 def _version(value: Any, where: str) -> HeldVersion:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import List, Optional, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import InvalidContent, InvalidInput, NotFound, Refused
 from ..model.identity import suggestion
 from ..model.reference import DESCRIPTOR_FOLDER, RepositoryReference, archive_format_of, check_component_name
+from ..model.snapshot import Snapshot
 from ..model.version import newest_first, tag_of, version_of
 from ..oci.client import Registries
 from .archive_files import PARTIAL, ArchiveFiles, FolderFiles, TarFiles
@@ -21,6 +22,7 @@ from .component_archive import read_component_archive
 from .component_version import NotAComponentVersion, StoredVersion, read_component_version
 from .ctf import Ctf, TarTarget, is_there
 from .descriptor_codec import FILE_NAME
+from .left_out import NOTE
 from .parts import is_split
 from .repository import ArtifactRepository, WritableRepository
 
@@ -105,6 +107,14 @@ class ComponentStore(ABC):
         """True if what is there has to be written again although all content is there."""
         return False
 
+    @property
+    def left_out(self) -> Snapshot:
+        """The blobs that it names and does not hold, because the place that it is for holds them (an archive)."""
+        return Snapshot("")
+
+    def leave_out(self, known: Snapshot, digests: Iterable[str]) -> None:
+        """Do without these blobs in what is written, as far as they are known. Only archives can."""
+
     def begin(self) -> None:
         """Called before the first write. Raises Refused while another run writes to the same archive."""
 
@@ -173,6 +183,13 @@ class CtfStore(ComponentStore):
         return self.ctf.repository(path)
 
     @property
+    def left_out(self) -> Snapshot:
+        return self.ctf.left_out
+
+    def leave_out(self, known: Snapshot, digests: Iterable[str]) -> None:
+        self.ctf.leave_out(known, digests)
+
+    @property
     def needs_writing(self) -> bool:
         return self._target is not None and self._target.needs_writing
 
@@ -194,6 +211,7 @@ class CtfStore(ComponentStore):
             self._target.commit()
         else:
             self.ctf.flush()
+            self.ctf.settle_left_out()
             self.ctf.drop_unfinished()
 
     def close(self) -> None:
@@ -271,7 +289,7 @@ def open_target(reference: RepositoryReference, registries: Registries, part_siz
 
 
 def _refuse_unless_ctf(files: ArchiveFiles, path: str) -> None:
-    unfinished = all(name.startswith(("blobs/", PARTIAL)) for name in files.names())
+    unfinished = all(name.startswith(("blobs/", PARTIAL, NOTE)) for name in files.names())
     if files.size(INDEX) is None and not unfinished:
         raise Refused(f"{path} exists and is not a CTF ({INDEX} is missing).", "Choose another target or remove it.")
 

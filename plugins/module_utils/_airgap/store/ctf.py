@@ -18,8 +18,10 @@ from typing import Any, ContextManager, Dict, Iterable, Iterator, List, Optional
 from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
 from ..model.manifest import MAX_MANIFEST_SIZE, ContentDescriptor, Manifest, parse_json
+from ..model.snapshot import Snapshot, restricted
 from .archive_files import PARTIAL, ArchiveFiles, BlockSource, FolderFiles, TarFiles, VerifiedBlocks, pack, packed_blocks, room_needed
 from .artifact_index import INDEX, ArtifactIndex, IndexEntry, parse_index
+from .left_out import NOTE, LeftOut, read_note
 from .parts import SUFFIX, has_unplaced_parts, is_split, place_parts, write_parts
 from .repository import Blocks, OpenSource, WritableRepository
 
@@ -44,7 +46,18 @@ class Ctf:
         self._index_files = index or files
         self._index = _read_index(self._index_files, location)
         self._index_differs = False
+        self._left_out = LeftOut(read_note(self._index_files, location))
         self._held: Optional[int] = None
+
+    @property
+    def left_out(self) -> Snapshot:
+        """The blobs that it notes as left out and does not hold."""
+        noted = self._left_out.noted
+        return restricted(noted, {blob.digest for blob in noted.blobs if self._files.size(blob_name(blob.digest)) is None})
+
+    def leave_out(self, known: Snapshot, digests: Iterable[str]) -> None:
+        """Do without these blobs, as far as they are known: they count as held from now on."""
+        self._left_out.agree(known, frozenset(digests))
 
     def repositories(self) -> List[str]:
         return sorted({entry.repository for entry in self.all_entries()})
@@ -66,9 +79,12 @@ class Ctf:
             return find(repository, reference)
 
     def blob_size(self, digest: str) -> Optional[int]:
-        return self._files.size(blob_name(digest))
+        size = self._files.size(blob_name(digest))
+        return self._left_out.agreed_size(digest) if size is None else size
 
     def open_blob(self, digest: str, size: int = -1) -> Blocks:
+        if self._files.size(blob_name(digest)) is None:
+            self._left_out.refuse(digest, self.location)
         where = f"{self.location} {blob_name(digest)}"
         return VerifiedBlocks(self._files.open(blob_name(digest)), digest, size, where)
 
@@ -153,6 +169,22 @@ class Ctf:
         """Become the only writer, and see what another one has written since. Raises Refused while there is one."""
         self._held = self._writable().lock()
         self._index = _read_index(self._index_files, self.location)
+        self._left_out.noted = read_note(self._index_files, self.location)
+        if self._left_out.everything.blobs:
+            self._writable().write(NOTE, self._left_out.everything.to_bytes())
+
+    def settle_left_out(self) -> bool:
+        """Note exactly what is left out by now. False if it is nothing."""
+        everything = self._left_out.everything
+        if not everything.blobs:
+            return False
+        named = {digest for digest in _named(self) if self._files.size(blob_name(digest)) is None}
+        note = restricted(everything, named)
+        if note.blobs:
+            self._writable().write(NOTE, note.to_bytes())
+        elif self._writable().size(NOTE) is not None:
+            os.unlink(os.path.join(self._writable().path, NOTE))
+        return bool(note.blobs)
 
     def write_index(self) -> None:
         """Write the artifact index as it stands."""
@@ -316,14 +348,16 @@ class TarTarget:
             return
         if os.listdir(self._staging.path) or self._other_form:
             self.ctf.write_index()
-            self._pack([INDEX] + sorted(_reachable(self.ctf)))
+            noted = [NOTE] if self.ctf.settle_left_out() else []
+            self._pack([INDEX] + noted + sorted(_reachable(self.ctf)))
         self.ctf.close()
         self.drop_unfinished()
 
     def _pack(self, names: List[str]) -> None:
         files, staging = self.ctf._files, self._staging.path
         if self._part_size:
-            write_parts(packed_blocks(files, names, self._compress), self.path, self._part_size, staging)
+            with room_needed(self.path):
+                write_parts(packed_blocks(files, names, self._compress), self.path, self._part_size, staging)
             place_parts(self.path, staging)
             return
         packed = os.path.join(staging, "packed")
@@ -422,16 +456,21 @@ def _beginning_with(prefixes: Tuple[str, ...], folder: str) -> List[str]:
 
 def _reachable(ctf: Ctf) -> List[str]:
     """The blob files that the index leads to."""
+    return [blob_name(digest) for digest in _named(ctf) if ctf._files.size(blob_name(digest)) is not None]
+
+
+def _named(ctf: Ctf) -> List[str]:
+    """The digests of all manifests and blobs that the index leads to."""
     found: Dict[str, None] = {}
     todo = [entry.digest for entry in ctf.all_entries()]
     while todo:
         digest = todo.pop()
-        if blob_name(digest) in found:
+        if digest in found:
             continue
-        found[blob_name(digest)] = None
+        found[digest] = None
         manifest = Manifest.parse(ctf.read_blob(digest, MAX_MANIFEST_SIZE), "", digest, f"{ctf.location} {digest}")
         todo.extend(child.digest for child in manifest.children)
-        found.update((blob_name(blob.digest), None) for blob in manifest.blobs if ctf.blob_size(blob.digest) is not None)
+        found.update((blob.digest, None) for blob in manifest.blobs)
     return list(found)
 
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping
+from typing import Any, Container, Dict, List, Mapping, Sequence
 
+from ..model.manifest import ContentDescriptor
 from ..store.component_version import ArtifactContent, component_manifest
 from .final import final_descriptor, known_landed, local_layers
 from .moves import ArtifactMove, BlobMove, Moves, has_known_size, moving, registry_moves
@@ -147,18 +148,19 @@ def _version_bytes(version: VersionPlan, landed: Mapping[str, Landed]) -> int:
 
 def _add_archive(found: Forecast, plan: Plan) -> None:
     written: Dict[Any, int] = {}
+    held = plan.target.held.get("", frozenset())
     for _version, element in moving(plan):
         facts, content = element.facts, element.facts.content
         if isinstance(content, ArtifactContent) and facts.tree is not None:
             if element.is_shared:
-                written.update({one.digest: one.size for one in (*facts.tree.manifests, *facts.tree.blobs)})
+                written.update({one.digest: one.size for one in (*facts.tree.manifests, *facts.tree.blobs) if one.digest not in held})
             else:
                 written[facts.digest, facts.hint] = _set_bytes(facts.tree)
-            for blob in facts.tree.blobs:
+            for blob in facts.tree.blobs if not element.is_shared else _not_in(held, facts.tree.blobs):
                 _add_read(found, content.repository, blob.digest, blob.size)
             if content.packed is not None:
                 _add_read(found, content.packed.repository, content.packed.digest, content.packed.size)
-        else:
+        elif isinstance(content, ArtifactContent) or content.digest not in held:
             blob = content.packed if isinstance(content, ArtifactContent) else content
             written[blob.digest or facts.label] = max(blob.size, 0)
             if blob.repository is not None:
@@ -173,6 +175,10 @@ def _add_archive(found: Forecast, plan: Plan) -> None:
     for version in plan.versions:
         if version.write:
             found.bytes += _version_bytes(version, landed) + SIZES_AND_ENTRY + ENTRY * len(version.elements)
+
+
+def _not_in(held: Container[str], blobs: Sequence[ContentDescriptor]) -> List[ContentDescriptor]:
+    return [blob for blob in blobs if blob.digest not in held]
 
 
 def _set_bytes(tree: Any) -> int:

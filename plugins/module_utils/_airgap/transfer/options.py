@@ -10,6 +10,7 @@ from typing import FrozenSet, List, Mapping, Sequence, Tuple
 
 from ..model.access import LOCAL_TYPES, Access
 from ..model.identity import Element, select_all
+from ..model.snapshot import Snapshot
 
 MANIFESTS, BLOBS, CONTENT = "manifests", "blobs", "content"
 SETS, SHARED = "sets", "shared"
@@ -25,6 +26,7 @@ class TransferOptions:
     localReference of its local blobs is the digest of their content, for artifacts that of the main manifest.
     resources: selectors of the only elements that are looked at, at a target that has the version; () for all.
     part_size: archives that are files are written in parts smaller than so many bytes; 0 leaves their form to themselves.
+    known: what the place that an archive is for holds, and the archive therefore leaves out.
     archive_layout: how artifacts lie in an archive, each as a set of its own (sets), or each blob of all once (shared).
     """
 
@@ -41,6 +43,7 @@ class TransferOptions:
     concurrency: int = 4
     part_size: int = 0
     archive_layout: str = SETS
+    known: Snapshot = Snapshot("")
 
     def by_value(self, kind: str, access: Access) -> bool:
         """True if the content of a resource or source with this access has to move."""

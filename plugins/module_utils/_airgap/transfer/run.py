@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidContent, NotFound, OcmError
@@ -20,6 +20,7 @@ from ..store.component_version import StoredVersion
 from ..store.closure import Closure, Key, Selection, resolve_versions
 from .execute import Executor
 from .forecast import Forecast, forecast
+from .left_out import LeftOutBlobs, keep_left_out, leave_out, left_out_digests, supplied, with_found
 from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
@@ -107,7 +108,7 @@ class Transfer:
         try:
             return Closure(store, self._options.recursive).children_first(roots)
         except OcmError as error:
-            raise SourceCheck(store, self._options.concurrency).explained(error) from None
+            raise SourceCheck(store, self._options.concurrency, left_out_digests(store)).explained(error) from None
 
     def _all_targets(
         self,
@@ -117,7 +118,7 @@ class Transfer:
         result: TransferResult,
     ) -> None:
         """Serve each target in a thread of its own: one that is slow or down keeps no other one waiting."""
-        check = SourceCheck(store, self._options.concurrency)
+        check = SourceCheck(store, self._options.concurrency, left_out_digests(store))
         if len(targets) == 1:
             finder = ContentFinder(store, self._source_side)
             result.add(self._one_target(store, targets[0], versions, finder, check))
@@ -198,11 +199,15 @@ class Move:
         self, source: ComponentStore, target: ComponentStore, versions: Sequence[StoredVersion], finder: ContentFinder
     ) -> Plan:
         """The plan, for a source that was checked as far as the plan needs it."""
+        keep_left_out(target, self.options.known)
         try:
             facts, target_facts = Survey(source, target, finder, self.options).look(versions)
         except (InvalidContent, NotFound) as error:
             raise (self.check.explained(error) if self.check else error) from None
-        plan = make_plan(facts, target_facts, self.options)
+        left_out = leave_out(target, facts, self.options.known)
+        found = LeftOutBlobs(source, target, self.options.concurrency).find(facts)
+        target_facts = replace(target_facts, held=with_found(target_facts.held, {**left_out, **found}))
+        plan = make_plan(supplied(facts, target, found), target_facts, self.options)
         if self.check is not None:
             self.check.check(plan, read=not self.check_mode)
         return plan

@@ -10,7 +10,14 @@ import json
 import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidContent, InvalidInput
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.snapshot import Held, HeldVersion, Snapshot, in_all
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.snapshot import (
+    Held,
+    HeldVersion,
+    Snapshot,
+    common,
+    merged,
+    restricted,
+)
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 SNAPSHOT = Snapshot(
@@ -57,8 +64,24 @@ def test_what_is_no_snapshot_is_refused(change):
         Snapshot.parse(json.dumps(value).encode(), "here")
 
 
-def test_known_is_what_all_hold_with_every_place():
-    one = Snapshot("one", blobs=(Held(A, 1, ("a",)), Held(B, 2, ("b",)), Held(C, 3, ("c",))))
-    other = Snapshot("other", blobs=(Held(A, 1, ("z",)), Held(B, 9, ("b",))))
-    assert in_all([one, other]) == {A: Held(A, 1, ("a", "z"))}
-    assert set(in_all([one])) == {A, B, C} and in_all([]) == {}
+ONE = Snapshot(
+    "one", (HeldVersion("acme.org/a", "1", A), HeldVersion("acme.org/b", "1")), (), (Held(A, 1, ("a",)), Held(B, 2, ("b",)), Held(C, 3, ("c",)))
+)
+OTHER = Snapshot("other", (HeldVersion("acme.org/a", "1", B),), (), (Held(A, 1, ("z",)), Held(B, 9, ("b",))))
+
+
+def test_common_is_what_all_hold_with_every_place():
+    found = common([ONE, OTHER])
+    assert found.blobs == (Held(A, 1, ("a", "z")),) and found.repository == "one, other"
+    assert [str(version) for version in found.component_versions] == ["acme.org/a:1"]
+    assert common([ONE]) == ONE and common([]) == Snapshot("")
+
+
+def test_merged_is_what_any_holds():
+    assert [(blob.digest, blob.paths) for blob in merged(OTHER, ONE).blobs] == [(A, ("a", "z")), (B, ("b",)), (C, ("c",))]
+    assert [str(version) for version in merged(OTHER, ONE).component_versions] == ["acme.org/a:1", "acme.org/b:1"]
+
+
+def test_restricted_keeps_the_blobs_that_are_named():
+    assert [blob.digest for blob in restricted(ONE, {C, A}).blobs] == [A, C]
+    assert restricted(ONE, ()) == Snapshot("one")
