@@ -101,7 +101,7 @@ def configure(session: Any, settings: RegistrySettings, concurrency: int) -> Any
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-    adapter = TrustingAdapter(tls_context(settings), max(10, 2 * concurrency))
+    adapter = TrustingAdapter(tls_context(settings), max(10, 5 * concurrency))
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     if not settings.validate_certs:

@@ -20,6 +20,8 @@ from .progress import Progress
 
 # Mounts and manifests move no bytes: they go first, beside the blobs that do.
 AT_ONCE = -(2**63)
+# For smaller blobs the requests take longer than the bytes.
+HEAVY_FROM = 256 * 1024
 
 
 class Delivery:
@@ -46,9 +48,9 @@ class Delivery:
             elif move.is_packed:
                 packed.setdefault(id(move.origin), []).append(move)
             elif move is not learnt:
-                self._pipeline.add(self._first_task(move), -move.size)
+                self._pipeline.add(self._first_task(move), -move.size, move.size >= HEAVY_FROM)
         for group in packed.values():
-            self._pipeline.add(self._walk_task(group), -sum(move.size for move in group))
+            self._pipeline.add(self._walk_task(group), -sum(move.size for move in group), heavy=True)
 
     def _learn(self) -> Optional[BlobMove]:
         """Find out with the smallest blob whether a mount of a repository from itself tells that a blob is there.

@@ -21,7 +21,7 @@ from .delivery import Delivery
 from .final import final_descriptor, known_landed, local_artifacts, local_layers
 from .moves import Moves, has_known_size, moving, registry_moves
 from .outcome import BlobCounts, Landed
-from .pipeline import Pipeline, Task
+from .pipeline import LIGHT, Pipeline, Task
 from .plan import ElementPlan, Plan, VersionPlan
 from .progress import Progress
 
@@ -49,7 +49,7 @@ class Executor:
         if self._target.is_archive:
             self._move_to_archive()
             return
-        pipeline = Pipeline(self._concurrency)
+        pipeline = Pipeline(LIGHT * self._concurrency, self._concurrency)
         self._begin_registry(pipeline, registry_moves(self._plan))
         for version in self._plan.versions:
             for element in version.elements:
@@ -73,7 +73,7 @@ class Executor:
         for version, element in moving(self._plan):
             content = element.facts.content
             if isinstance(content, BlobContent) and not has_known_size(content):
-                pipeline.add(self._blob_task(version, element))
+                pipeline.add(self._blob_task(version, element), heavy=True)
 
     def _retag_task(self, plan: ElementPlan) -> Task:
         def retag() -> None:

@@ -24,6 +24,7 @@ from ..model.placement import Place, artifact_name, hint_of, place_of, wanted_di
 from .holdings import HeldImage, Holdings, own_artifact
 from .moves import unknown_bytes
 from .options import BLOBS, MANIFESTS, SETS, TransferOptions
+from .pipeline import LIGHT
 from .plan import ElementFacts, TargetFacts, VersionFacts, single_resources_refused, tag_conflicts
 
 # From so many bytes on it is worth some requests to look for them in images that are there.
@@ -59,7 +60,7 @@ class Survey:
         return facts, replace(target, claims=self._claims(facts, target), held=self._holdings.all())
 
     def _map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> List[Found]:
-        with ThreadPoolExecutor(self._options.concurrency) as pool:
+        with ThreadPoolExecutor(LIGHT * self._options.concurrency) as pool:
             return list(pool.map(function, items))
 
     def _looked_at(self, version: StoredVersion) -> List[Tuple[str, Element]]:
