@@ -43,10 +43,11 @@ class Inventory:
         Raises NotFound for an unknown component, InvalidInput for a registry without a component.
         """
         versions = self._versions(components or self._store.components())
-        jobs: Dict[Tuple[str, str], Job] = {}
+        jobs: Dict[Tuple[str, str, str], Job] = {}
         for version in versions:
             for job in self._jobs(version):
-                jobs.setdefault((job[0], job[2]), job)
+                path, repository, reference, _label = job
+                jobs.setdefault((path, reference, repository.name), job)  # an artifact set has no reference, but a name
         with ThreadPoolExecutor(self._concurrency) as pool:
             trees = list(pool.map(_read, jobs.values()))
         for (path, _repository, _reference, label), tree in zip(jobs.values(), trees):

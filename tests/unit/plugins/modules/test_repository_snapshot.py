@@ -121,10 +121,11 @@ def test_an_archive_says_what_it_brings(name, source, target, tmp_path):
 
 
 def test_an_image_in_a_component_version_is_looked_into(ctf, tmp_path):
-    put_component(ctf, component(NAME, [local_image("image", SECOND, "team/second:2.0")]))
+    put_component(ctf, component(NAME, [local_image("image", SECOND, "team/app:2.0")]))
+    put_component(ctf, component(NAME, [local_image("image", FIRST, "team/app:1.0")], version="1.1.0"))
     _outcome, found = taken(dict(repository=ctf.repository()), tmp_path / "held.json")
     blobs = by_digest(found["blobs"])
-    assert all(blobs[key] == (len(content), ["team/second"]) for key, content in SECOND.blobs.items())
+    assert all(blobs[key] == (len(content), ["team/app"]) for one in (FIRST, SECOND) for key, content in one.blobs.items())
 
 
 def test_an_image_that_was_deleted_is_told_and_left_out(source, tmp_path):
