@@ -33,6 +33,17 @@ def begin(scene, name, *actions):
     return getattr(scene, side)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_f06_retry_after_in_seconds(name, scene):
+    """Whatever was asked: nobody asks this host again within the second that it wants, but for what is on its way."""
+    proxy = begin(scene, name, faults.refusal(429, SLOW_DOWN, Retry_After="1"))
+    scene.succeed()
+    asked = proxy.broken()[0]
+    early = [seen for seen in proxy.seen() if asked.end + 0.2 < seen.start < asked.end + 0.98]
+    assert early == [], "a request was sent in the window"
+    converges(scene)
+
+
 def dated(exchange):
     """Retry-After as a date, by the clock of a registry that is a day behind."""
     clock = time.time() - 86400

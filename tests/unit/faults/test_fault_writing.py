@@ -14,6 +14,7 @@ from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
 from ansible_collections.ocm.airgap.tests.support.fault_scene import KIB, LARGE, NAME, converges, noise
 from ansible_collections.ocm.airgap.tests.support.images import digest, image
+from ansible_collections.ocm.airgap.tests.support.registry import BINARY
 
 MIB = 1024 * KIB
 HUGE = noise("huge", 3 * MIB)
@@ -24,14 +25,20 @@ OTHERS_MOUNT = "into/team/app/.*from=into/team/second$|into/team/second/.*from=i
 
 
 @BOTH
-@pytest.mark.parametrize("share", [0.0])
-def test_f04_reset_inside_an_upload(share, new_scene):
-    """The upload is done again or continued, and the session that broke is not left behind."""
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_f04_reset_inside_an_upload(share, binary, new_scene):
+    """The upload is done again, and the session that broke is cancelled.
+
+    docker-registry 2.8 no longer answers an upload whose request broke off inside its body, not even to cancel it: that
+    one is left to the registry's own uploadpurging.
+    """
     scene = new_scene(images=BIG)
     scene.begin(writing=[Rule("PUT|PATCH", PUT_BLOB + f".*{digest(HUGE)}", faults.upload_broken(share))])
     scene.succeed()
-    assert scene.writer.broken() and scene.target.registry.uploads() == []
-    converges(scene)
+    assert scene.writer.broken()
+    forgotten = 1 if share and binary == BINARY else 0
+    assert len(scene.target.registry.uploads()) <= forgotten
+    converges(scene, forgotten)
 
 
 @BOTH

@@ -23,6 +23,7 @@ from .failures import Place
 from .fetch import Fetcher, HttpBody
 from .library import requests
 from .limits import Limits
+from .retry import TryAgain
 from .session import BLOCK_SIZE
 from .settings import ConnectionOptions, RegistrySettings, split_location
 from .traffic import Traffic
@@ -182,11 +183,20 @@ class RegistryRepository:
             {"Content-Type": manifest.media_type},
             lambda: manifest.raw,
         )
-        answer = self._writer.send(call)
+        answer = self._writer.retrying(lambda: self._put_once(call))
         stored = answer.headers.get("Docker-Content-Digest") or manifest.digest
         if stored != manifest.digest:
             text = f"the registry stored {stored} instead of {manifest.digest}."
             raise RegistryError(Place(self.host, self.path, operation).tell(text), "", answer.status)
+
+    def _put_once(self, call: Call) -> Answer:
+        """One try. A registry that finds our digest wrong met the half-written file of another run: once more."""
+        try:
+            return self._writer.attempt(call)
+        except RegistryError as error:
+            if error.code == "DIGEST_INVALID":
+                raise TryAgain(error) from None
+            raise
 
     def blob_size(self, digest: str) -> Optional[int]:
         """The size of a blob in bytes (-1 when the registry does not say it), None when it is not there."""
