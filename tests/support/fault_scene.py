@@ -74,14 +74,14 @@ class Scene:
         self,
         folder: Path,
         binary: str = BINARY,
-        images: Mapping[str, Artifact] = IMAGES,
+        images: Optional[Mapping[str, Artifact]] = None,
         stated: bool = True,
         tls: Optional[ssl.SSLContext] = None,
         token_server: Any = None,
     ) -> None:
         self._stack = ExitStack()
         self.folder, self._binary, self._stated = folder, binary, stated
-        self.images = dict(images)
+        self.images = dict(IMAGES if images is None else images)
         self.text = TEXT
         self.source = self._place("source", SOURCE_LOGIN)
         self.target = self._place("target", TARGET_LOGIN, token_server)

@@ -191,7 +191,7 @@ class LimitedBody:
         self._body, self._limits, self._place = body, limits, place
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(), b"")
+        return iter(self.read, b"")
 
     def read(self, count: int = -1) -> bytes:
         """The next bytes, at most `count`; empty at the end."""

@@ -100,7 +100,8 @@ class LeftOutBlobs:
     def _elsewhere(self, lost: Set[str], facts: Sequence[VersionFacts]) -> Dict[str, Sequence[str]]:
         """Where versions of the components at the target name what was found nowhere else."""
         there = []
-        assert isinstance(self._target, RegistryStore)
+        if not isinstance(self._target, RegistryStore):
+            return {}
         for component in dict.fromkeys(version.source.descriptor.name for version in facts):
             try:
                 there.append(Inventory(self._target, self._target.registries, self._concurrency).take([component]))

@@ -62,7 +62,8 @@ class ArtifactMove:
 
     @property
     def tree(self) -> ArtifactTree:
-        assert self.facts.tree is not None
+        if self.facts.tree is None:
+            raise ValueError(f"{self.facts.label} moves, but its manifests were not read.")
         return self.facts.tree
 
     @property

@@ -111,8 +111,8 @@ def test_the_first_copy(source, target, source_log, target_log):
     read, written = source_log.requests(), target_log.requests()
     assert whole(target, work)
     assert len(read) <= work.manifests + len(work.blobs) + 4, shown(read)
-    bar = 2 * len(work.blobs) + work.mounts + work.manifests + len(work.images) + 8
-    assert len(written) <= bar, shown(written)
+    limit = 2 * len(work.blobs) + work.mounts + work.manifests + len(work.images) + 8
+    assert len(written) <= limit, shown(written)
     assert sorted(set(source_log.blob_reads()) & {*work.blobs}) == sorted(work.blobs)
     counts = outcome.result["statistics"]["blobs"]
     assert counts == {"copied": len(work.blobs), "mounted": work.mounts, "present": 0}

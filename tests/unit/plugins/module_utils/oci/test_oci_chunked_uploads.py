@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.content_source import SeekableSource
@@ -99,10 +99,10 @@ class TestRealRegistries:
     def test_small_ones_cost_two_requests(self, start, binary):
         registry = start(binary)
         repository = repository_at(registry.host)
-        repository.put_blob(digest_of(b"first"), 5, lambda: contextmanager(lambda: (yield iter([b"first"])))())
+        repository.put_blob(digest_of(b"first"), 5, lambda: nullcontext(iter([b"first"])))
         before = len(registry.requests())
         content = CONTENT[:CHUNK]
-        repository.put_blob(digest_of(content), CHUNK, lambda: contextmanager(lambda: (yield iter([content])))())
+        repository.put_blob(digest_of(content), CHUNK, lambda: nullcontext(iter([content])))
         assert [method for method, _path, _status in registry.requests()[before:]] == ["POST", "PUT"]
 
     @pytest.mark.parametrize("size", [CHUNK, len(CONTENT)])

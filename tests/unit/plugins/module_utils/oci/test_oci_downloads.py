@@ -14,7 +14,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest im
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import DigestMismatch, RegistryError
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store.repository import blob_source
 from ansible_collections.ocm.airgap.tests.support.oci_client import put
-from ansible_collections.ocm.airgap.tests.support.server import Reply, ScriptedServer
+from ansible_collections.ocm.airgap.tests.support.server import Reply, ScriptedServer, in_turn
 
 MIB = 1024 * 1024
 CONTENT = bytes(range(256)) * 4096 * 3
@@ -234,8 +234,7 @@ class TestStorageElsewhere:
         return serve(redirect, **options)
 
     def test_a_broken_download_asks_the_registry_again(self, serve):
-        answers = iter([cut(MIB), rest])
-        with ScriptedServer(lambda asked: next(answers)(asked)) as storage:
+        with ScriptedServer(in_turn(cut(MIB), rest)) as storage:
             server = self.served(serve, storage)
             assert read(server) == CONTENT
             assert [asked.query["signature"] for asked in storage.asked] == [["0"], ["1"]]
@@ -245,8 +244,7 @@ class TestStorageElsewhere:
     @pytest.mark.parametrize("status", [401, 403, 410])
     def test_a_url_that_is_not_good_any_more(self, serve, status):
         refusal = Reply(status, {"WWW-Authenticate": 'Basic realm="storage"'}, b"<Error><Code>AccessDenied</Code></Error>")
-        answers = iter([cut(MIB), lambda asked: refusal, rest])
-        with ScriptedServer(lambda asked: next(answers)(asked)) as storage:
+        with ScriptedServer(in_turn(cut(MIB), refusal, rest)) as storage:
             server = self.served(serve, storage)
             assert read(server) == CONTENT
             assert [asked.query["signature"] for asked in storage.asked] == [["0"], ["1"], ["2"]]
