@@ -133,5 +133,3 @@ def test_f48_a_blob_that_was_corrupted(scene):
     assert stored.read_bytes() == content
     check_secrets(scene)
     converges(scene)
-
-
