@@ -107,6 +107,15 @@ options:
       - An archive that is there keeps its form, in parts or whole, without this option, and gets the form that is asked for
         with it.
     type: bytes
+  journal:
+    description:
+      - A file that keeps what uploads of more than 64 MiB are open at registries, so that the next run after one that was
+        killed goes on inside the blob, where the registry kept the upload. It is gone when no upload is open.
+      - It holds addresses that a registry signed, no logins, and is for its owner alone. A file that is no such journal is
+        told and left as it is.
+      - Without it, a transfer from an archive has one beside the archive, C(.podinfo.tgz.journal) for C(podinfo.tgz), where
+        that folder can be written to; a transfer from a registry has none.
+    type: path
   archive_layout:
     description:
       - How images lie in an archive that is written.
@@ -374,6 +383,7 @@ def main() -> None:
         part_size=dict(type="bytes"),
         progress_file=dict(type="path"),
         known_content=dict(type="list", elements="path", default=[]),
+        journal=dict(type="path"),
         archive_layout=dict(type="str", choices=["sets", "shared"], default="sets"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),

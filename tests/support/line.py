@@ -25,7 +25,7 @@ class Line:
         self.breaks = list(breaks)
         self.carried: List[int] = []
         self._server = ThreadingTCPServer(("127.0.0.1", 0), _handler(self, port))
-        self._server.daemon_threads = True
+        self.ends: List[socket.socket] = []
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
@@ -38,6 +38,11 @@ class Line:
 
     def __exit__(self, *details: Any) -> None:
         self._server.shutdown()
+        for end in self.ends:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:  # closed already
+                continue
         self._server.server_close()
         self._thread.join()
 
@@ -49,6 +54,7 @@ def _handler(line: Line, port: int) -> type:
             line.carried.append(0)
             with socket.create_connection(("127.0.0.1", port), timeout=10) as server:
                 other = {self.request: server, server: self.request}
+                line.ends.extend(other)
                 while True:
                     for ready in select.select(list(other), [], [], 10)[0]:
                         block = ready.recv(65536)

@@ -36,11 +36,12 @@ class FakeTime:
         return Retrier(policy, self.sleep, lambda: 0.0, self.clock)
 
 
-def connect(*entries, retries=0, time=None, chunk_size=CHUNK_SIZE, **options):
+def connect(*entries, retries=0, time=None, chunk_size=CHUNK_SIZE, journal=None, **options):
     """Registries with these entries, without an auth file of the user, and without real waiting."""
     options.setdefault("timeout", 10)
     chosen = ConnectionOptions(registries=tuple(entries), retries=retries, auth_file="/dev/null", **options)
-    return Registries(chosen, limits=Limits(chosen, (time or FakeTime()).timing()), chunk_size=chunk_size)
+    limits = Limits(chosen, (time or FakeTime()).timing())
+    return Registries(chosen, limits=limits, chunk_size=chunk_size, journal=journal)
 
 
 def source_of(*blocks):

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from ansible.module_utils.basic import AnsibleModule
 
 from ..oci.client import Registries
+from ..oci.journal import UploadJournal
 from ..oci.library import ORAS_IMPORT_ERROR
 from ..oci.limits import Limits
 from ..oci.settings import ConnectionOptions
@@ -67,14 +68,16 @@ class RegistryContext(Context):
         self._limits: Optional[Limits] = None
         _warn_of_short_secrets(module)
 
-    def connect(self, options: Optional[ConnectionOptions] = None) -> Registries:
+    def connect(
+        self, options: Optional[ConnectionOptions] = None, journal: Optional[UploadJournal] = None
+    ) -> Registries:
         """Fresh connections with the module's options, or with others; closed at the end of the module.
 
-        All of them together keep to the limits of the module's options.
+        All of them together keep to the limits of the module's options. journal: that of large uploads.
         """
         options = options or ConnectionOptions.from_params(self.params)
         self._limits = self._limits or Limits(options)
-        registries = Registries(options, self.mask, self._run_program, self._limits)
+        registries = Registries(options, self.mask, self._run_program, self._limits, journal=journal)
         self._open.append(registries)
         return registries
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.errors import InvalidInput
 from ..model.identity import parse_selector
-from ..model.reference import RepositoryReference
 from ..model.placement import parse_path_mapping
+from ..model.reference import RepositoryReference
 from ..model.snapshot import Snapshot, common
+from ..oci.journal import UploadJournal
 from ..store.parts import check_part_size
 from ..transfer.options import SHARED, TransferOptions
 from ..transfer.run import Transfer, TransferResult
@@ -47,10 +48,25 @@ def transfer(context: RegistryContext) -> Dict[str, Any]:
         if params[option] and not any(target.is_archive for target in targets):
             raise InvalidInput(f"{option} is given, but no target is an archive.", "Leave it out.")
     options, path = read_options(params), None if context.check_mode else params["progress_file"]
+    journal = _journal(context, source, targets)
     with context.temporary_folder("ocm-transfer-") as folder, progress_to(path, context.warn) as progress:
-        move = Transfer(options, context.connect, context.check_mode, folder, progress)
+        move = Transfer(options, lambda: context.connect(journal=journal), context.check_mode, folder, progress)
         result = move.run(source, targets, selection)
+        if not result.failures:
+            context.connect(journal=journal).cancel_left_uploads()
     return finish(context, result)
+
+
+def _journal(
+    context: RegistryContext, source: RepositoryReference, targets: Sequence[RepositoryReference]
+) -> Optional[UploadJournal]:
+    """Where uploads are kept for the next run: the option journal, else a file beside a source that is an archive."""
+    path = context.params["journal"]
+    if not path and source.is_archive:
+        folder, name = os.path.split(os.path.abspath(os.path.expanduser(source.path)))
+        path = os.path.join(folder, f".{name}.journal") if os.access(folder, os.W_OK) else None
+    wanted = path and not context.check_mode and not all(target.is_archive for target in targets)
+    return UploadJournal(path, context.warn) if wanted else None
 
 
 def finish(context: RegistryContext, result: TransferResult) -> Dict[str, Any]:

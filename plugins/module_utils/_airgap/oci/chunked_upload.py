@@ -42,10 +42,19 @@ class ChunkedUpload:
         if self._session.offset < self._reader.size:
             self._patch(self._session.offset, min(self._session.offset + self._chunk, self._reader.size))
         else:
-            self._session.put()
+            self._finish()
             self._done = True
         self._settled = self._session.offset
         self._unsure = False
+
+    def _finish(self) -> None:
+        """What the registry has put together may be wrong although every part was right: then begin anew."""
+        try:
+            self._session.put()
+        except RegistryError as error:
+            if error.code != "DIGEST_INVALID":
+                raise
+            raise SessionLost(self._session.place, error.status, error) from None
 
     def _came_on(self) -> bool:
         if self._session.offset >= self._reader.size and self._arrived():
@@ -64,10 +73,14 @@ class ChunkedUpload:
             self._session.patch(end, lambda: BlobBody(self._reader, start, end, fill_up=True))
         except ChunksRefused as refused:
             self._find_out(refused)
-        self._connection.chunks.accepted = True
+        else:
+            self._connection.chunks.accepted = True
 
     def _find_out(self, refused: ChunksRefused) -> None:
-        """Why a chunk was refused: the registry has another offset, has lost the session, or takes no chunks."""
+        """Why a chunk was refused: the registry has another offset, has lost the session, or takes no chunks.
+
+        It may have more by now than it told: what arrived before a break was still on its way to the disk.
+        """
         expected = self._session.offset
         try:
             self._session.ask()
@@ -77,5 +90,7 @@ class ChunkedUpload:
             raise refused from None
         if self._session.offset == expected:
             raise refused
+        if expected < self._session.offset <= self._reader.size:
+            return
         reason = f"the registry has {self._session.offset} bytes of it, {expected} were sent."
         raise TryAgain(RegistryError(self._session.place.tell(reason), "Run it again.", 416))

@@ -21,6 +21,7 @@ from .credentials import CredentialStore, Secrets
 from .download import BlobDownload
 from .failures import Place
 from .fetch import Fetcher, HttpBody
+from .journal import UploadJournal
 from .library import requests
 from .limits import Limits
 from .retry import TryAgain
@@ -29,6 +30,7 @@ from .settings import ConnectionOptions, RegistrySettings, split_location
 from .traffic import Traffic
 from .transport import Answer, Transport, join, origin
 from .upload import BlobUpload
+from .upload_session import earlier_session
 
 MAX_TAG_PAGE = 8 * 1024 * 1024
 MAX_TAG_PAGES = 10000
@@ -39,7 +41,7 @@ _ACCEPT = {"Accept": ", ".join(ARTIFACT_TYPES)}
 class Registries:
     """All hosts that are reached with one set of options. Safe for several threads; close it at the end.
 
-    chunk_size: bytes; a larger blob is written in chunks of that size.
+    chunk_size: bytes; a larger blob is written in chunks of that size. journal: where those that are open are kept.
     on_secret is called with every password and token that is read or received, so that output can be masked.
     run_program runs credential helpers; without it an auth file that names one is an error. limits: those of the run,
     shared with its other connections.
@@ -52,9 +54,11 @@ class Registries:
         run_program: Optional[RunProgram] = None,
         limits: Optional[Limits] = None,
         chunk_size: int = CHUNK_SIZE,
+        journal: Optional[UploadJournal] = None,
     ) -> None:
         self._chunk_size = chunk_size
         self._limits = limits or Limits(options)
+        self._journal = journal or UploadJournal()
         self.traffic = Traffic()
         self.options = options
         self._secrets = Secrets(on_secret)
@@ -91,6 +95,17 @@ class Registries:
         connection = self._connection(settings, settings.plain_http)
         connection.send(Call("GET", f"{connection.hostname}/v2/", "log in", Access(path, ()), (200, 404)))
 
+    def cancel_left_uploads(self) -> None:
+        """Cancel what earlier runs left in the journal and this one had no use for. Best effort."""
+        for upload in self._journal.take_all():
+            settings = self._transport.settings_for(upload.host, upload.repository)
+            connection = self._connection(settings, upload.location.startswith("http://"))
+            session = earlier_session(connection, upload)
+            if session is None:
+                self._journal.forget(*upload.key)
+            else:
+                session.cancel()
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
@@ -106,7 +121,7 @@ class Registries:
     def _state(self, host: str) -> HostState:
         with self._lock:
             if host not in self._states:
-                self._states[host] = HostState(self._limits.retrier(), Chunks(self._chunk_size))
+                self._states[host] = HostState(self._limits.retrier(), Chunks(self._chunk_size), self._journal)
             return self._states[host]
 
 

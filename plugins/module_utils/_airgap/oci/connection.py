@@ -16,6 +16,7 @@ from .auth import Authenticator
 from .challenge import Access
 from .credentials import CredentialStore
 from .failures import Place, status_error, what_was_said
+from .journal import UploadJournal
 from .library import Container, Registry, not_used
 from .retry import RETRYABLE_STATUSES, Retrier, TryAgain
 from .session import configure
@@ -124,12 +125,15 @@ class HostState:
     ranges: it sends a part of a blob when it is asked for one, as far as is known.
     """
 
-    def __init__(self, retrier: Retrier, chunks: Optional[Chunks] = None) -> None:
+    def __init__(
+        self, retrier: Retrier, chunks: Optional[Chunks] = None, journal: Optional[UploadJournal] = None
+    ) -> None:
         self.retrier = retrier
         self.mounts = Mounts()
         self.ranges = True
         self.heads = Heads()
         self.chunks = chunks or Chunks()
+        self.journal = journal or UploadJournal()
 
 
 class RegistryConnection(Registry):
@@ -155,6 +159,7 @@ class RegistryConnection(Registry):
         self.heads = shared.heads
         self._shared = shared
         self.chunks = shared.chunks
+        self.journal = shared.journal
         self._retrier = shared.retrier
         self._transport = transport
         self.session = transport.session(settings, self._configured_session)
@@ -172,6 +177,10 @@ class RegistryConnection(Registry):
     def url(self, path: str) -> str:
         """The absolute URL of what RepositoryContainer builds (host and path, no scheme)."""
         return path if path.startswith(("http://", "https://")) else f"{self.prefix}://{path}"
+
+    def is_own(self, url: str) -> bool:
+        """Whether an absolute URL is on the registry's own scheme, host and port."""
+        return origin(url) == origin(self.url(self.hostname))
 
     def send(self, call: Call) -> Answer:
         """Send a request that may be repeated; a body must be replayable."""
@@ -206,7 +215,7 @@ class RegistryConnection(Registry):
     def attempt(self, call: Call) -> Answer:
         """One try. Raises TryAgain for what another one may cure."""
         request = self._request(call, "")
-        inside = origin(request.url) == origin(self.url(self.hostname))
+        inside = self.is_own(request.url)
         header = self.auth.header(call.access, request.place) if inside else ""
         session = self.session if inside else self._foreign_session(request.url)
         answer = self._transport.perform(self._request(call, header), session)

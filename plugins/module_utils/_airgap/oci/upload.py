@@ -24,7 +24,7 @@ from .connection import Call, RegistryConnection
 from .failures import Place
 from .retry import TryAgain
 from .transport import Answer
-from .upload_session import ChunksRefused, SessionLost, UploadSession
+from .upload_session import ChunksRefused, SessionLost, UploadSession, earlier_session, opened_session
 
 _PUSH = ("pull", "push")
 _MOUNT_REFUSED = (400, 403, 404, 405, 412, 422, 501)
@@ -51,12 +51,34 @@ class BlobUpload:
         absent: it is believed not to be there. Whether it is, is then told only where that costs no request.
         """
         try:
-            return self._bring(mount_from, absent)
+            return self._go_on(mount_from) or self._bring(mount_from, absent)
         finally:
             self._reader.close()
 
+    def _go_on(self, mount_from: Sequence[str]) -> str:
+        """With the session of a run that was killed; "" when there is none, or it leads nowhere."""
+        connection = self._connection
+        upload = connection.journal.take(connection.host, self._path, self._digest, self._size)
+        session = earlier_session(connection, upload) if upload else None
+        if session is None:
+            return ""
+        try:
+            with session.cancelled_on_failure():
+                found = PRESENT if self.exists() else MOUNTED if self._mount_any(mount_from) else ""
+                if not found:
+                    connection.retrying(session.ask)
+                    ChunkedUpload(session, self._reader, connection, self.exists).run()
+                    return COPIED
+            session.cancel()
+            return found
+        except (ChunksRefused, SessionLost):
+            return ""
+
+    def _mount_any(self, mount_from: Sequence[str]) -> bool:
+        return any(self._mount(source) for source in mount_from if source != self._path)
+
     def _bring(self, mount_from: Sequence[str], absent: bool) -> str:
-        if any(self._mount(source) for source in mount_from if source != self._path):
+        if self._mount_any(mount_from):
             return MOUNTED
         mounts = self._connection.mounts
         if mounts.own is False:
@@ -138,7 +160,7 @@ class BlobUpload:
         return self._connection.send(Call("POST", url, operation, Access(self._path, _PUSH, mount_from), accepted))
 
     def _session(self, answer: Answer) -> UploadSession:
-        return UploadSession(self._connection, self._place, self._digest, answer)
+        return opened_session(self._connection, self._place, self._digest, answer)
 
     def _copy(self, session: Optional[UploadSession]) -> str:
         """Upload into the session (None: open one). A failed try gets a new one, unless the blob arrived after all.
@@ -169,6 +191,7 @@ class BlobUpload:
         if chunks.worth_trying(self._size):
             try:
                 with session.cancelled_on_failure():
+                    session.keep(self._size)
                     ChunkedUpload(session, self._reader, self._connection, self.exists).run()
                 return
             except ChunksRefused:

@@ -18,8 +18,9 @@ from .blob_body import BlobBody
 from .challenge import Access
 from .connection import Call, RegistryConnection
 from .failures import Place
+from .journal import OpenUpload
 from .retry import TryAgain
-from .transport import Answer, join
+from .transport import Answer, is_plain_url, join
 
 _RANGE = re.compile(r"\A(?:bytes[ =])?0-(\d{1,18})\Z")
 # Answers to a chunk from a registry, or something in front of it, that takes none, or none of this size or place.
@@ -33,9 +34,10 @@ _CANCEL_TRIES = 3
 class SessionLost(Exception):
     """The session is not there any more, or cannot be continued: another one is needed. error: for the user."""
 
-    def __init__(self, place: Place, status: int = 0) -> None:
+    def __init__(self, place: Place, status: int = 0, error: Optional[RegistryError] = None) -> None:
         super().__init__(place.operation)
-        self.error = RegistryError(place.tell("the registry lost the upload."), "Run it again.", status)
+        told = place.tell("the registry lost the upload.")
+        self.error = error or RegistryError(told, "Run it again.", status)
 
 
 class ChunksRefused(Exception):
@@ -43,22 +45,25 @@ class ChunksRefused(Exception):
 
 
 class UploadSession:
-    """A session that `opened`, an answer of the registry, tells the Location of.
+    """A session at `location`, an absolute URL. opened_session and earlier_session make one.
 
     offset: bytes that the registry has, as far as is known. Raises, where nothing else is said, what
     RegistryConnection raises, and TryAgain. A secret may stand in the query of the Location: it is never told.
     """
 
-    def __init__(self, connection: RegistryConnection, place: Place, digest: str, opened: Answer) -> None:
+    def __init__(self, connection: RegistryConnection, place: Place, digest: str, location: str) -> None:
         self.offset = 0
-        self.least_chunk = _number(opened.headers.get("OCI-Chunk-Min-Length"))
-        self._connection = connection
+        self.least_chunk = 0
         self.place = place
+        self._connection = connection
         self._digest = digest
-        self._location = ""
-        self._follow(opened)
-        if not self._location:
-            raise RegistryError(place.tell("the registry opened an upload without a Location."), "", opened.status)
+        self._location = location
+        self._kept_size = -1
+
+    def keep(self, size: int) -> None:
+        """From now on the journal knows where the session is. size: bytes of the blob."""
+        self._kept_size = size
+        self._note()
 
     def put(self, make_body: Optional[Callable[[], BlobBody]] = None) -> None:
         """Close the session with its digest; a body is the rest of the content. Raises SessionLost."""
@@ -72,6 +77,7 @@ class UploadSession:
             algorithm = self._digest.partition(":")[0]
             hint = "" if stored.startswith(f"{algorithm}:") else f"This registry keeps no {algorithm} blobs."
             raise RegistryError(self.place.tell(f"the registry stored {stored} instead."), hint, answer.status)
+        self._forget()
 
     def patch(self, end: int, make_body: Callable[[], BlobBody]) -> None:
         """Send the bytes from `offset` to `end` (not included). Raises ChunksRefused."""
@@ -80,6 +86,7 @@ class UploadSession:
         if answer.status in _CHUNK_REFUSED:
             raise ChunksRefused
         self.offset = end
+        self._note()
 
     def ask(self) -> None:
         """Find out the offset that the registry has. Raises SessionLost when it does not tell."""
@@ -89,18 +96,25 @@ class UploadSession:
             raise SessionLost(self.place, answer.status)
         last = int(found.group(1))
         self.offset = last + 1 if last else 0  # an empty session is told as 0-0
+        self._note()
 
     def cancel(self) -> None:
-        """Best effort: what is not cancelled the registry purges in time."""
+        """Best effort: what is not cancelled the registry purges in time, or the next run finds it in the journal."""
         try:
             for attempt in range(_CANCEL_TRIES):
                 if self._delete().status != 416:
-                    return
+                    break
                 if attempt:
                     self._connection.wait_before(attempt)
                 self.ask()
-        except (OcmError, TryAgain, SessionLost):
+        except TryAgain:
             return
+        except OcmError as error:
+            if not getattr(error, "status", 0):
+                return
+        except SessionLost:
+            pass
+        self._forget()
 
     @contextmanager
     def cancelled_on_failure(self) -> Iterator[None]:
@@ -147,6 +161,35 @@ class UploadSession:
         location = answer.headers.get("Location") or ""
         if location:
             self._location = join(answer.url, location, self.place)
+
+    def _note(self) -> None:
+        if self._kept_size >= 0 and self._connection.is_own(self._location):
+            where = (self._connection.host, self.place.repository, self._digest)
+            self._connection.journal.keep(OpenUpload(*where, self._kept_size, self._location, self.offset))
+
+    def _forget(self) -> None:
+        if self._kept_size >= 0:
+            self._connection.journal.forget(self._connection.host, self.place.repository, self._digest)
+
+
+def opened_session(connection: RegistryConnection, place: Place, digest: str, answer: Answer) -> UploadSession:
+    """The session that an answer opened. Raises RegistryError when it does not tell where."""
+    location = answer.headers.get("Location") or ""
+    if not location:
+        raise RegistryError(place.tell("the registry opened an upload without a Location."), "", answer.status)
+    session = UploadSession(connection, place, digest, join(answer.url, location, place))
+    session.least_chunk = _number(answer.headers.get("OCI-Chunk-Min-Length"))
+    return session
+
+
+def earlier_session(connection: RegistryConnection, upload: OpenUpload) -> Optional[UploadSession]:
+    """The session of an upload in the journal, None when it is not at the registry's own address."""
+    if not is_plain_url(upload.location) or not connection.is_own(upload.location):
+        return None
+    place = Place(connection.host, upload.repository, f"write the blob {upload.digest}")
+    session = UploadSession(connection, place, upload.digest, upload.location)
+    session.keep(upload.size)
+    return session
 
 
 def _number(text: Optional[str]) -> int:
