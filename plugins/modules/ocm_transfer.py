@@ -31,6 +31,8 @@ options:
     description:
       - The repository to write to, or a list of them. An archive is created if it is not there; its form is told by the
         name, C(.tar), C(.tgz) or a folder.
+      - Whether the disk of an archive has the room is looked at before anything is written, in check mode as well. A folder takes
+        its content once, a C(.tar) or C(.tgz) twice while it is written.
       - One target that fails does not stop the others; the module fails at the end.
       - Several are written to at the same time, from one reading of the source. What is on its way to them lies in a temporary
         file, in the task's temporary folder (C(remote_tmp)), of which it takes at most half of the free room.

@@ -21,13 +21,15 @@ from ansible_collections.ocm.airgap.tests.support.fault_proxy import Rule
 from ansible_collections.ocm.airgap.tests.support.fault_scene import (
     IMAGES,
     KIB,
+    LARGE,
     NAME,
     check_secrets,
     converges,
     noise,
 )
-from ansible_collections.ocm.airgap.tests.support.images import image, index
+from ansible_collections.ocm.airgap.tests.support.images import digest, image, index
 from ansible_collections.ocm.airgap.tests.support.modules import run_module, start_module
+from ansible_collections.ocm.airgap.tests.support.small_disk import resize, small_disk
 
 MIB = 1024 * KIB
 KILLS = int(os.environ.get("OCM_AIRGAP_KILLS", "10"))
@@ -58,6 +60,41 @@ def test_f38_no_room_for_the_archive(form, scene, tmp_path):
     scene.succeed(target=str(path))
     assert not scene.succeed(target=str(path)).result["changed"]
     scene.succeed(source=str(path))
+    converges(scene)
+
+
+@pytest.mark.parametrize("form", ["folder", "x.tar", "x.tgz"])
+def test_f38_a_disk_that_is_too_small(form, scene, tmp_path):
+    """Told with what is needed and what there is, before anything is written or read but manifests; check mode tells it too."""
+    scene.begin()
+    with small_disk(tmp_path / "disk", 100 * KIB) as disk:
+        for outcome in (scene.fail(target=str(disk / form)), scene.run(check_mode=True, target=str(disk / form))):
+            assert outcome.failed and "Nothing was written" in outcome.message
+            assert str(disk / form) in outcome.message and f"room for {100 * KIB}" in outcome.message
+        assert not list(disk.iterdir())
+        read = sum(digest(LARGE) in seen.path for seen in scene.reader.seen("GET", "/blobs/"))
+        assert not read, "content was read for nothing"
+        resize(disk, MIB)
+        scene.succeed(target=str(disk / form))
+        scene.succeed(source=str(disk / form))
+    converges(scene)
+
+
+def test_f38_a_disk_that_is_full_in_the_middle(new_scene, tmp_path):
+    """Nobody could know: told with its place, nothing that looks finished, and the next run reads nothing again."""
+    content = image([noise("plain", 200 * KIB)], types={0: "application/vnd.oci.image.layer.v1.tar"})
+    scene = new_scene(images={"team/plain": content}).begin()
+    with small_disk(tmp_path / "disk", 360 * KIB) as disk:
+        outcome = scene.fail(target=str(disk / "x.tgz"), archive_layout="shared")
+        assert str(disk) in outcome.message and "the disk is full" in outcome.message
+        assert [path.name for path in disk.iterdir()] == [".x.tgz.unfinished"]
+        resize(disk, MIB)
+        before = len(scene.reader.seen("GET", "/blobs/"))
+        scene.succeed(target=str(disk / "x.tgz"), archive_layout="shared")
+        again = [seen.path for seen in scene.reader.seen("GET", "/blobs/")[before:]]
+        assert not any(blob in path for path in again for blob in content.blobs)
+        assert [path.name for path in disk.iterdir()] == ["x.tgz"]
+        scene.succeed(source=str(disk / "x.tgz"))
     converges(scene)
 
 

@@ -61,6 +61,20 @@ def room_needed(path: str) -> Iterator[None]:
         raise
 
 
+def check_room(path: str, size: int, hint: str = "") -> None:
+    """Raises NoRoom unless the disk that `path` is on, or will be on, has `size` bytes left. hint: what else may help."""
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and size > free:  # a file system that counts no blocks tells nothing
+        raise NoRoom(
+            f"{path}: {size} bytes have to be written, and the disk of {folder} has room for {free}.",
+            f"Nothing was written. Make room, or choose another disk. {hint}".rstrip(),
+        )
+
+
 class ArchiveFiles(ABC):
     """Named files of an archive. Names are relative, `blobs/sha256.<hex>`."""
 
@@ -187,6 +201,12 @@ class FolderFiles(ArchiveFiles):
         once_more_if_damaged(lambda: self._complete(partial, digest, size, source))
         os.replace(partial, full)
 
+    def begun(self, name: str) -> int:
+        """How many bytes an interrupted `write_blob` has left of a blob."""
+        full = self._full(name)
+        partial = os.path.join(os.path.dirname(full), PARTIAL + os.path.basename(full))
+        return os.path.getsize(partial) if os.path.isfile(partial) else 0
+
     def _complete(self, partial: str, digest: str, size: int, source: OpenSource) -> None:
         try:
             self._fill(partial, digest, size, source)
@@ -233,7 +253,7 @@ class FolderFiles(ArchiveFiles):
 class TarFiles(ArchiveFiles):
     """An archive that is a tar or a gzipped tar, whole or in parts, read only. Raises InvalidContent for damage.
 
-    part_size: what the user asked for when it was written in parts, else 0.
+    part_size: what the user asked for when it was written in parts, else 0. packed_size: bytes of the file or the parts.
     """
 
     def __init__(self, path: str, unfinished: str = "") -> None:
@@ -243,6 +263,7 @@ class TarFiles(ArchiveFiles):
         self.part_size = joined.index.part_size if joined else 0
         self._file: Any = joined or open(path, "rb")
         self.is_compressed = is_gzip(self._file.read(2))
+        self.packed_size = self._file.seek(0, os.SEEK_END)
         if self.is_compressed:
             self._file = _unpacked(self._file, path)
         self._places = _places(self._file, path)
@@ -271,11 +292,15 @@ class TarFiles(ArchiveFiles):
 
 def _unpacked(file: BinaryIO, path: str) -> BinaryIO:
     """The gzip's content in a temporary file that has no name, so that nothing of it can outlive the run."""
+    # Gzip makes nothing larger by a hundredth: it unpacks to almost its own size at least.
+    check_room(tempfile.gettempdir(), file.seek(0, os.SEEK_END) * 99 // 100, f"{path} is unpacked there; TMPDIR names another folder.")
     unpacked = tempfile.TemporaryFile()
     try:
         file.seek(0)
-        for block in gunzip(iter(lambda: file.read(BLOCK), b""), path):
-            unpacked.write(block)
+        with room_needed(f"{path}, unpacked to {tempfile.gettempdir()}"):
+            for block in gunzip(iter(lambda: file.read(BLOCK), b""), path):
+                unpacked.write(block)
+            unpacked.flush()
     except BaseException:
         unpacked.close()
         raise

@@ -159,10 +159,15 @@ class RegistryStore(ComponentStore):
 
 
 class CtfStore(ComponentStore):
-    """A CTF: a folder, a tar or a gzipped tar."""
+    """A CTF: a folder, a tar or a gzipped tar. tar: what is written, if it is not a folder."""
 
-    def __init__(self, reference: RepositoryReference, ctf: Ctf, target: Optional[TarTarget] = None) -> None:
-        self.reference, self.ctf, self._target, self.location = reference, ctf, target, reference.path
+    def __init__(self, reference: RepositoryReference, ctf: Ctf, tar: Optional[TarTarget] = None) -> None:
+        self.reference, self.ctf, self.tar, self.location = reference, ctf, tar, reference.path
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return os.path.expanduser(self.reference.path)
 
     def components(self) -> List[str]:
         folder = f"{DESCRIPTOR_FOLDER}/"
@@ -191,13 +196,13 @@ class CtfStore(ComponentStore):
 
     @property
     def needs_writing(self) -> bool:
-        return self._target is not None and self._target.needs_writing
+        return self.tar is not None and self.tar.needs_writing
 
     def begin(self) -> None:
-        (self._target or self.ctf).begin()
+        (self.tar or self.ctf).begin()
 
     def tidy(self) -> None:
-        place = self._target or self.ctf
+        place = self.tar or self.ctf
         if not place.has_unfinished():
             return
         try:
@@ -207,8 +212,8 @@ class CtfStore(ComponentStore):
         place.drop_unfinished()
 
     def commit(self) -> None:
-        if self._target is not None:
-            self._target.commit()
+        if self.tar is not None:
+            self.tar.commit()
         else:
             self.ctf.flush()
             self.ctf.settle_left_out()

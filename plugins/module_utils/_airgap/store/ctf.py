@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from contextlib import contextmanager
-from typing import Any, ContextManager, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, ContextManager, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from ..model.digest import Digester, check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound, Refused
@@ -98,6 +98,12 @@ class Ctf:
     def write_blob(self, digest: str, size: int, open_source: OpenSource) -> None:
         with self.alone_with(digest):
             self._writable().write_blob(blob_name(digest), digest, size, open_source)
+
+    def bytes_missing(self, blobs: Mapping[str, int]) -> int:
+        """How many bytes of these blobs (digest to size) are not here yet."""
+        files = self._writable()
+        missing = {digest: size for digest, size in blobs.items() if self.blob_size(digest) != size}
+        return sum(max(0, size - files.begun(blob_name(digest))) for digest, size in missing.items())
 
     @contextmanager
     def alone_with(self, digest: str) -> Iterator[None]:
@@ -315,7 +321,10 @@ class CtfRepository(WritableRepository):
 
 
 class TarTarget:
-    """A tar that is written: new files are collected in a folder beside it and packed with the old ones at the end."""
+    """A tar that is written: new files are collected in a folder beside it and packed with the old ones at the end.
+
+    compresses: it is gzipped. other_form: what is there is in other parts than those that are asked for.
+    """
 
     def __init__(self, path: str, compress: bool, part_size: int = 0) -> None:
         """compress: for an archive that is not there yet. part_size: write it in parts; 0 keeps the form that is there."""
@@ -323,16 +332,25 @@ class TarTarget:
         self._staging = FolderFiles(unfinished_folder(path))
         self.base = base = TarFiles(path, self._staging.path) if is_there(path) else None
         self._base_is = _identity(path)
-        self._compress = base.is_compressed if base else compress
+        self.compresses = base.is_compressed if base else compress
         self._part_size = part_size or (base.part_size if base else 0)
-        self._other_form = base is not None and base.part_size != self._part_size
+        self.other_form = base is not None and base.part_size != self._part_size
         # What an unfinished run has put into its index is not in the tar yet; its blobs are used.
         self.ctf = Ctf(path, _Layers(self._staging, base), self._staging, _Layers(base))
 
     @property
+    def size(self) -> int:
+        """Bytes of the tar that is there, 0 for none."""
+        return self.base.packed_size if self.base else 0
+
+    def has(self, digest: str) -> bool:
+        """True if a blob is in the tar that is there."""
+        return self.base is not None and self.base.size(blob_name(digest)) is not None
+
+    @property
     def needs_writing(self) -> bool:
         """True if what is there is not in the form that is asked for, or not in its place, whatever its content."""
-        return self._other_form or has_unplaced_parts(self._staging.path)
+        return self.other_form or has_unplaced_parts(self._staging.path)
 
     def begin(self) -> None:
         """Become the only writer. Raises Refused while there is one, or if one has replaced the tar since it was read."""
@@ -346,7 +364,7 @@ class TarTarget:
         """Pack what is reachable from the index, if anything was written. The old file is replaced at the end."""
         if not os.path.isdir(self._staging.path):
             return
-        if os.listdir(self._staging.path) or self._other_form:
+        if os.listdir(self._staging.path) or self.other_form:
             self.ctf.write_index()
             noted = [NOTE] if self.ctf.settle_left_out() else []
             self._pack([INDEX] + noted + sorted(_reachable(self.ctf)))
@@ -357,11 +375,11 @@ class TarTarget:
         files, staging = self.ctf._files, self._staging.path
         if self._part_size:
             with room_needed(self.path):
-                write_parts(packed_blocks(files, names, self._compress), self.path, self._part_size, staging)
+                write_parts(packed_blocks(files, names, self.compresses), self.path, self._part_size, staging)
             place_parts(self.path, staging)
             return
         packed = os.path.join(staging, "packed")
-        pack(files, names, packed, self._compress)
+        pack(files, names, packed, self.compresses)
         os.replace(packed, self.path)
 
     def has_unfinished(self) -> bool:

@@ -143,8 +143,7 @@ class SetWriter:
 
     def _packed(self, facts: ElementFacts) -> ContentDescriptor:
         """The artifact set as a blob of the archive; one that an interrupted run has packed is used."""
-        ctf, tags = self._target.ctf, _tags(facts)
-        name = " ".join([facts.digest, *tags])
+        ctf, tags, name = self._target.ctf, _tags(facts), set_name(facts)
         blob = ctf.recall(name)
         if blob is not None:
             self._counts.add("present")
@@ -153,6 +152,11 @@ class SetWriter:
         blob = ctf.add_blob(pack_artifact_set(facts.tree, tags, source), name)
         self._counts.add("copied")
         return blob
+
+
+def set_name(facts: ElementFacts) -> str:
+    """What an archive recalls the artifact's set by that an interrupted run has packed."""
+    return " ".join([facts.digest, *_tags(facts)])
 
 
 def _tags(facts: ElementFacts) -> List[str]:

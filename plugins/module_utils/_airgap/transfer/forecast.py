@@ -155,7 +155,7 @@ def _add_archive(found: Forecast, plan: Plan) -> None:
             if element.is_shared:
                 written.update({one.digest: one.size for one in (*facts.tree.manifests, *facts.tree.blobs) if one.digest not in held})
             else:
-                written[facts.digest, facts.hint] = _set_bytes(facts.tree)
+                written[facts.digest, facts.hint] = set_bytes(facts.tree)
             for blob in facts.tree.blobs if not element.is_shared else _not_in(held, facts.tree.blobs):
                 _add_read(found, content.repository, blob.digest, blob.size)
             if content.packed is not None:
@@ -168,25 +168,32 @@ def _add_archive(found: Forecast, plan: Plan) -> None:
             elif not has_known_size(blob):
                 found.reads[facts.label] = max(blob.size, 0)
     found.blobs.add(COPIED, len(written))
-    landed = _landed(plan)
     found.content = sum(written.values())
-    found.bytes += found.content
+    found.bytes += found.content + versions_bytes(plan)
     found.images = len({element.facts.digest for _version, element in moving(plan) if element.facts.is_artifact})
-    for version in plan.versions:
-        if version.write:
-            found.bytes += _version_bytes(version, landed) + SIZES_AND_ENTRY + ENTRY * len(version.elements)
+
+
+def versions_bytes(plan: Plan) -> int:
+    """At most so many bytes take the component versions of an archive themselves, without contents."""
+    landed = _landed(plan)
+    return sum(
+        _version_bytes(version, landed) + SIZES_AND_ENTRY + ENTRY * len(version.elements)
+        for version in plan.versions
+        if version.write
+    )
 
 
 def _not_in(held: Container[str], blobs: Sequence[ContentDescriptor]) -> List[ContentDescriptor]:
     return [blob for blob in blobs if blob.digest not in held]
 
 
-def _set_bytes(tree: Any) -> int:
+def set_bytes(tree: Any) -> int:
     """At most so many bytes has the artifact as an artifact set."""
     sizes = [manifest.size for manifest in tree.manifests] + [blob.size for blob in tree.blobs]
-    packed = SET_OVERHEAD + sum(_in_tar(size) for size in sizes) + 512 * len(tree.manifests)
+    packed = SET_OVERHEAD + sum(in_tar(size) for size in sizes) + 512 * len(tree.manifests)
     return packed + packed // GZIP_SHARE
 
 
-def _in_tar(size: int) -> int:
+def in_tar(size: int) -> int:
+    """Bytes of an entry of so many bytes in a tar."""
     return TAR_BLOCK + -(-size // TAR_BLOCK) * TAR_BLOCK

@@ -25,6 +25,7 @@ from .options import TransferOptions
 from .outcome import BlobCounts
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
 from .progress import Progress
+from .room import check_room_for
 from .shared import SharedFinder, SharedReadings
 from .source_check import SourceCheck
 from .survey import Survey
@@ -208,6 +209,7 @@ class Move:
         found = LeftOutBlobs(source, target, self.options.concurrency).find(facts)
         target_facts = replace(target_facts, held=with_found(target_facts.held, {**left_out, **found}))
         plan = make_plan(supplied(facts, target, found), target_facts, self.options)
+        check_room_for(plan, target)
         if self.check is not None:
             self.check.check(plan, read=not self.check_mode)
         return plan
