@@ -9,7 +9,7 @@ As it is means that manifests and blobs lie in the archive by their digests, eac
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, List, Sequence, Set
+from typing import Any, Callable, Container, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from ..model.access import local_blob
 from ..model.manifest import ContentDescriptor
@@ -18,9 +18,9 @@ from ..store.component_store import CtfStore
 from ..store.component_version import ArtifactContent
 from ..store.ctf import Ctf, in_memory
 from ..store.repository import ArtifactRepository, FirstFrom, OpenSource, blob_source
-from .outcome import BlobCounts, Landed
+from .outcome import COPIED, PRESENT, BlobCounts, Landed
 from .plan import ElementFacts, ElementPlan
-
+from .progress import Progress
 
 Land = Callable[[ElementPlan, Landed], None]
 Task = Callable[[], None]
@@ -29,23 +29,49 @@ Task = Callable[[], None]
 class ArchiveWriter:
     """Brings artifacts into an archive. What several of them share is read once from the source."""
 
-    def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
-        self._target, self._counts = target, counts
+    def __init__(self, target: CtfStore, account: "Account") -> None:
+        self._target, self._account = target, account
 
     def phases(self, plans: Sequence[ElementPlan], land: Land) -> List[List[Task]]:
         """Tasks, those of a phase at once, phase after phase; `land` is told where each plan's content ended up."""
         shared = [plan for plan in plans if plan.is_shared]
         packed = [plan for plan in plans if not plan.is_shared]
-        unpacked = SharedWriter(self._target, self._counts)
-        sets = SetWriter(self._target, self._counts)
+        unpacked = SharedWriter(self._target, self._account)
+        sets = SetWriter(self._target, self._account)
         return [unpacked.blob_tasks(shared) + sets.tasks(packed, land), unpacked.manifest_tasks(shared, land)]
+
+
+class Account:
+    """Tells what becomes of an archive's content. held: digests of blobs that nobody expects to be written."""
+
+    def __init__(self, counts: BlobCounts, progress: Progress, location: str, held: Container[str]) -> None:
+        self._counts, self._progress, self._location, self._held = counts, progress, location, held
+
+    def put(self, repository: ArtifactRepository, blob: ContentDescriptor, source: OpenSource) -> None:
+        """Write a blob into a repository of the archive."""
+        watched = self._progress.watched(source, self._key(blob.digest))
+        self.done(blob, repository.put_blob(blob.digest, blob.size, watched))
+
+    def passing(self, blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+        """The same blocks, counted, of a blob that has no digest yet; `done` is told the same name."""
+        return self._progress.passing(blocks, self._key(name))
+
+    def done(self, blob: ContentDescriptor, outcome: str, name: str = "") -> None:
+        self._counts.add(outcome)
+        self._progress.blob_done(self._key(name or blob.digest), 0 if blob.digest in self._held else blob.size)
+
+    def image_done(self, facts: ElementFacts) -> None:
+        self._progress.image_done(facts.hint or facts.label, self._location)
+
+    def _key(self, name: str) -> Tuple[str, str]:
+        return self._location, name
 
 
 class SharedWriter:
     """Writes manifests and blobs as they are. Nothing leads to them until their component version is written."""
 
-    def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
-        self._ctf, self._repository, self._counts = target.ctf, target.artifacts(""), counts
+    def __init__(self, target: CtfStore, account: Account) -> None:
+        self._ctf, self._repository, self._account = target.ctf, target.artifacts(""), account
 
     def blob_tasks(self, plans: Sequence[ElementPlan]) -> List[Task]:
         """One task for each distinct blob, and one for each artifact set, which is read in one pass."""
@@ -85,11 +111,11 @@ class SharedWriter:
     def _is_there(self, blob: ContentDescriptor) -> bool:
         there = self._repository.blob_size(blob.digest) == blob.size
         if there:
-            self._counts.add("present")
+            self._account.done(blob, PRESENT)
         return there
 
     def _put(self, blob: ContentDescriptor, source: OpenSource) -> None:
-        self._counts.add(self._repository.put_blob(blob.digest, blob.size, source))
+        self._account.put(self._repository, blob, source)
 
     def _manifest_task(self, group: Sequence[ElementPlan], land: Land) -> Task:
         def put() -> None:
@@ -98,6 +124,7 @@ class SharedWriter:
                 self._ctf.write_blob(manifest.digest, manifest.size, in_memory(manifest.raw))
             for plan in group:
                 land(plan, Landed(plan.access, facts.digest, facts.tree.main.size))
+            self._account.image_done(facts)
 
         return put
 
@@ -105,8 +132,8 @@ class SharedWriter:
 class SetWriter:
     """Packs artifacts. A blob that several of them share is read once from the source and kept until the commit."""
 
-    def __init__(self, target: CtfStore, counts: BlobCounts) -> None:
-        self._target, self._counts = target, counts
+    def __init__(self, target: CtfStore, account: Account) -> None:
+        self._target, self._account = target, account
         self._shared: Dict[str, int] = {}
         self._locks: Dict[str, threading.Lock] = {}
 
@@ -114,8 +141,7 @@ class SetWriter:
         """One task for each distinct artifact; `land` is told where each plan's content ended up."""
         groups: Dict[Any, List[ElementPlan]] = {}
         for plan in plans:
-            tag = plan.facts.hint if plan.facts.content.packed is None else plan.facts.content.packed.digest
-            groups.setdefault((plan.facts.digest, tag), []).append(plan)
+            groups.setdefault(set_key(plan.facts), []).append(plan)
         distinct = [group[0].facts.tree for group in groups.values() if group[0].facts.tree is not None]
         for tree in distinct:
             for blob in tree.blobs:
@@ -132,31 +158,37 @@ class SetWriter:
         if facts.tree is None and content.packed is not None:
             packed = content.packed
             size = packed.size if packed.size >= 0 else content.repository.blob_size(packed.digest)
-            repository = self._target.artifacts("")
-            self._counts.add(repository.put_blob(packed.digest, size, packed.open))
+            blob = ContentDescriptor(packed.media_type, packed.digest, size)
+            self._account.put(self._target.artifacts(""), blob, packed.open)
             digest, media_type = packed.digest, packed.media_type
         else:
             blob = self._packed(facts)
             digest, size, media_type = blob.digest, blob.size, artifact_set_type(facts.tree.main)
         for plan in group:
             land(plan, Landed(local_blob(digest, media_type, plan.facts.hint), digest, size))
+        self._account.image_done(facts)
 
     def _packed(self, facts: ElementFacts) -> ContentDescriptor:
         """The artifact set as a blob of the archive; one that an interrupted run has packed is used."""
         ctf, tags, name = self._target.ctf, _tags(facts), set_name(facts)
         blob = ctf.recall(name)
         if blob is not None:
-            self._counts.add("present")
+            self._account.done(blob, PRESENT)
             return blob
         source = _SpooledShared(facts.content.repository, ctf, self._locks)
-        blob = ctf.add_blob(pack_artifact_set(facts.tree, tags, source), name)
-        self._counts.add("copied")
+        blob = ctf.add_blob(self._account.passing(pack_artifact_set(facts.tree, tags, source), name), name)
+        self._account.done(blob, COPIED, name)
         return blob
 
 
 def set_name(facts: ElementFacts) -> str:
     """What an archive recalls the artifact's set by that an interrupted run has packed."""
     return " ".join([facts.digest, *_tags(facts)])
+
+
+def set_key(facts: ElementFacts) -> Tuple[str, str]:
+    """Elements of one key are one artifact set."""
+    return facts.digest, facts.hint if facts.content.packed is None else facts.content.packed.digest
 
 
 def _tags(facts: ElementFacts) -> List[str]:

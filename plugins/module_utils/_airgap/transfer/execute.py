@@ -13,10 +13,11 @@ from typing import Dict
 
 from ..model.access import local_blob
 from ..model.errors import MissingContent
+from ..model.manifest import ContentDescriptor
 from ..sources.content import spooled
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, write_component_version
-from .archive import ArchiveWriter
+from .archive import Account, ArchiveWriter
 from .delivery import Delivery
 from .final import final_descriptor, known_landed, local_artifacts, local_layers
 from .moves import Moves, has_known_size, moving, registry_moves
@@ -34,6 +35,7 @@ class Executor:
     ) -> None:
         self._plan, self._target, self._concurrency = plan, target, concurrency
         self.counts, self._progress = counts, progress
+        self._account = Account(counts, progress, target.location, plan.target.held.get("", frozenset()))
         self.landed: Dict[str, Landed] = {}
 
     def run(self) -> None:
@@ -61,7 +63,7 @@ class Executor:
         found = moving(self._plan)
         artifacts = [element for _version, element in found if isinstance(element.facts.content, ArtifactContent)]
         blobs = [self._blob_task(*one) for one in found if isinstance(one[1].facts.content, BlobContent)]
-        for tasks in [*ArchiveWriter(self._target, self.counts).phases(artifacts, self._land), blobs]:
+        for tasks in [*ArchiveWriter(self._target, self._account).phases(artifacts, self._land), blobs]:
             pipeline = Pipeline(self._concurrency)
             for task in tasks:
                 pipeline.add(task)
@@ -88,18 +90,15 @@ class Executor:
             facts = plan.facts
             repository = self._target.repository(version.name)
             with spooled(facts.content, facts.label) as content:
-                self.counts.add(repository.put_blob(content.digest, content.size, content.open))
+                blob = ContentDescriptor(content.media_type, content.digest, content.size)
+                self._account.put(repository, blob, content.open)
                 access = plan.access or local_blob(content.digest, content.media_type, facts.hint)
                 self._land(plan, Landed(access, content.digest, content.size))
 
         return put
 
     def _land(self, plan: ElementPlan, landed: Landed) -> None:
-        """The content has arrived; in an archive its element tells the progress."""
         self.landed[plan.facts.label] = landed
-        self._progress.blob_done(plan.facts.label, landed.size)
-        if plan.facts.is_artifact:
-            self._progress.image_done(plan.facts.hint or plan.facts.label, self._target.location)
 
     def _write_version(self, version: VersionPlan) -> None:
         repository = self._target.repository(version.name)

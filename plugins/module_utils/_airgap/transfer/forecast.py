@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Container, Dict, List, Mapping, Sequence
+from typing import Any, Container, Dict, Mapping, Sequence, Set
 
 from ..model.manifest import ContentDescriptor
-from ..store.component_version import ArtifactContent, component_manifest
+from ..store.component_version import ArtifactContent, BlobContent, component_manifest
+from ..store.repository import ArtifactTree
+from .archive import set_key
 from .final import final_descriptor, known_landed, local_layers
 from .moves import ArtifactMove, BlobMove, Moves, has_known_size, moving, registry_moves
 from .outcome import COPIED, MOUNTED, PRESENT, BlobCounts, Landed
-from .plan import Plan, VersionPlan, preview_access
+from .plan import ElementPlan, Plan, VersionPlan, preview_access
 
 UPLOAD, MOUNT, ASK, RETAG = 2, 1, 1, 2
 TAR_BLOCK = 512
@@ -147,30 +149,11 @@ def _version_bytes(version: VersionPlan, landed: Mapping[str, Landed]) -> int:
 
 
 def _add_archive(found: Forecast, plan: Plan) -> None:
-    written: Dict[Any, int] = {}
-    held = plan.target.held.get("", frozenset())
+    content = _ArchiveContent(found, plan.target.held.get("", frozenset()))
     for _version, element in moving(plan):
-        facts, content = element.facts, element.facts.content
-        if isinstance(content, ArtifactContent) and facts.tree is not None:
-            if element.is_shared:
-                written.update({one.digest: one.size for one in (*facts.tree.manifests, *facts.tree.blobs) if one.digest not in held})
-            else:
-                written[facts.digest, facts.hint] = set_bytes(facts.tree)
-            for blob in facts.tree.blobs if not element.is_shared else _not_in(held, facts.tree.blobs):
-                _add_read(found, content.repository, blob.digest, blob.size)
-            if content.packed is not None:
-                _add_read(found, content.packed.repository, content.packed.digest, content.packed.size)
-        elif isinstance(content, ArtifactContent) or content.digest not in held:
-            blob = content.packed if isinstance(content, ArtifactContent) else content
-            written[blob.digest or facts.label] = max(blob.size, 0)
-            if blob.repository is not None:
-                _add_read(found, blob.repository, blob.digest, blob.size)
-            elif not has_known_size(blob):
-                found.reads[facts.label] = max(blob.size, 0)
-    found.blobs.add(COPIED, len(written))
-    found.content = sum(written.values())
-    found.bytes += found.content + versions_bytes(plan)
-    found.images = len({element.facts.digest for _version, element in moving(plan) if element.facts.is_artifact})
+        content.add(element)
+    content.sum_up()
+    found.bytes += versions_bytes(plan)
 
 
 def versions_bytes(plan: Plan) -> int:
@@ -183,8 +166,62 @@ def versions_bytes(plan: Plan) -> int:
     )
 
 
-def _not_in(held: Container[str], blobs: Sequence[ContentDescriptor]) -> List[ContentDescriptor]:
-    return [blob for blob in blobs if blob.digest not in held]
+class _ArchiveContent:
+    """What is written to an archive, each distinct thing once: blobs and artifact sets, manifests, artifacts."""
+
+    def __init__(self, found: Forecast, held: Container[str]) -> None:
+        self._found, self._held = found, held
+        self._written: Dict[Any, int] = {}
+        self._manifests: Dict[str, int] = {}
+        self._present: Set[str] = set()
+        self._artifacts: Set[Any] = set()
+
+    def add(self, element: ElementPlan) -> None:
+        facts, content = element.facts, element.facts.content
+        if not isinstance(content, ArtifactContent):
+            self._add_blob(facts.label, content)
+            return
+        self._artifacts.add(facts.digest if element.is_shared else set_key(facts))
+        if facts.tree is None:
+            if content.packed.digest not in self._written:
+                self._add_blob(facts.label, content.packed)
+            return
+        if content.packed is not None:
+            _add_read(self._found, content.packed.repository, content.packed.digest, content.packed.size)
+        if element.is_shared:
+            self._add_shared(facts.tree, content.repository)
+        else:
+            self._written[set_key(facts)] = set_bytes(facts.tree)
+            self._read(facts.tree.blobs, content.repository)
+
+    def _add_shared(self, tree: ArtifactTree, repository: Any) -> None:
+        """Manifests and blobs as they are."""
+        self._manifests.update({manifest.digest: manifest.size for manifest in tree.manifests})
+        coming = [blob for blob in tree.blobs if blob.digest not in self._held]
+        self._written.update({blob.digest: blob.size for blob in coming})
+        self._present.update(blob.digest for blob in tree.blobs if blob.digest in self._held)
+        self._read(coming, repository)
+
+    def _add_blob(self, label: str, blob: BlobContent) -> None:
+        if blob.digest and (blob.digest in self._held or blob.digest in self._written):
+            self._found.blobs.add(PRESENT)
+            return
+        self._written[blob.digest or label] = max(blob.size, 0)
+        if blob.repository is not None:
+            _add_read(self._found, blob.repository, blob.digest, blob.size)
+        elif not has_known_size(blob):
+            self._found.reads[label] = max(blob.size, 0)
+
+    def _read(self, blobs: Sequence[ContentDescriptor], repository: Any) -> None:
+        for blob in blobs:
+            _add_read(self._found, repository, blob.digest, blob.size)
+
+    def sum_up(self) -> None:
+        self._found.blobs.add(COPIED, len(self._written))
+        self._found.blobs.add(PRESENT, len(self._present))
+        self._found.content = sum(self._written.values())
+        self._found.bytes += self._found.content + sum(self._manifests.values())
+        self._found.images = len(self._artifacts)
 
 
 def set_bytes(tree: Any) -> int:

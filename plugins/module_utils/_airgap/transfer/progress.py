@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from typing import Any, Callable, Deque, Dict, Iterator, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, Tuple
 
 from ..model.content_source import Blocks, OpenSource, SeekableSource, open_at
 
@@ -17,6 +17,8 @@ Tell = Callable[[Dict[str, Any]], None]
 
 # The rate is that of the last so many seconds.
 WINDOW = 15.0
+# So long and so much it takes until a rate says something: bytes, or this share of all of them.
+SURE_AFTER, SURE_BYTES, SURE_SHARE = 1.0, 1024 * 1024, 100
 # Between two events that tell nothing but a few bytes more.
 PAUSE = 0.5
 MOVING, IMAGE, END = "moving", "image", "end"
@@ -27,7 +29,8 @@ class Progress:
 
     tell: gets an event, a mapping that JSON can hold: `event` is moving, image (one is complete; `image` and `target`
     name it) or end; `bytes`, `blobs` and `images` have done and total; `rate` is in bytes a second; `seconds` have
-    passed, `seconds_left` is null while nobody can tell. Moving is told at most twice a second.
+    passed, `seconds_left` is null while nobody can tell. Moving is told at most twice a second. Before the first
+    `expect` nothing moves, and that time is in no rate.
     """
 
     def __init__(self, tell: Tell = lambda event: None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,6 +45,8 @@ class Progress:
     def expect(self, size: int, blobs: int, images: int) -> None:
         """So many bytes, blobs and images are to be moved to one more target."""
         with self._lock:
+            if not any(self._total.values()):
+                self._seen = deque([(self._clock(), 0)])
             for name, count in (("bytes", size), ("blobs", blobs), ("images", images)):
                 self._total[name] += count
 
@@ -73,6 +78,10 @@ class Progress:
         """The source, with its bytes counted while they pass; what is read again does not count twice."""
         return _Watched(source, lambda position: self._at(key, position))
 
+    def passing(self, blocks: Iterable[bytes], key: Any) -> Iterator[bytes]:
+        """The blocks, with their bytes counted while they pass."""
+        return _counted(blocks, 0, lambda position: self._at(key, position))
+
     def _at(self, key: Any, position: int) -> None:
         with self._lock:
             self._in_flight[key] = max(position, self._in_flight.get(key, 0))
@@ -88,20 +97,25 @@ class Progress:
     def _event(self, name: str) -> Dict[str, Any]:
         now = self._clock()
         done = dict(self._done, bytes=self._done["bytes"] + sum(self._in_flight.values()))
-        rate = self._rate(now, done["bytes"])
+        rate, is_sure = self._rate(now, done["bytes"])
         left = max(self._total["bytes"] - done["bytes"], 0)
         counts = {key: {"done": done[key], "total": max(self._total[key], done[key])} for key in done}
-        seconds_left = 0.0 if name == END else round(left / rate, 1) if rate else None
+        seconds_left = 0.0 if name == END else round(left / rate, 1) if rate and is_sure else None
         return dict(
             counts, event=name, rate=round(rate), seconds=round(now - self._started, 1), seconds_left=seconds_left
         )
 
-    def _rate(self, now: float, done: int) -> float:
+    def _rate(self, now: float, done: int) -> Tuple[float, bool]:
+        """Bytes a second, and whether they tell anything about the rest."""
         self._seen.append((now, done))
         while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW:
             self._seen.popleft()
         begun, before = self._seen[0]
-        return (done - before) / (now - begun) if now > begun else 0.0
+        if now <= begun:
+            return 0.0, False
+        came = done - before
+        enough = came >= min(SURE_BYTES, self._total["bytes"] / SURE_SHARE)
+        return came / (now - begun), enough and now - begun >= SURE_AFTER
 
 
 class _Watched(SeekableSource):
@@ -111,18 +125,20 @@ class _Watched(SeekableSource):
         self._source, self._at = source, at
 
     def __call__(self) -> Blocks:
-        return self._counted(self._source(), 0)
+        return self._watch(self._source(), 0)
 
     def open_at(self, offset: int) -> Blocks:
-        return self._counted(open_at(self._source, offset), offset)
+        return self._watch(open_at(self._source, offset), offset)
 
     @contextmanager
-    def _counted(self, opened: Blocks, position: int) -> Iterator[Iterator[bytes]]:
+    def _watch(self, opened: Blocks, position: int) -> Iterator[Iterator[bytes]]:
         with opened as blocks:
-            yield self._told(blocks, position)
+            yield _counted(blocks, position, self._at)
 
-    def _told(self, blocks: Iterator[bytes], position: int) -> Iterator[bytes]:
-        for block in blocks:
-            yield block
-            position += len(block)
-            self._at(position)
+
+def _counted(blocks: Iterable[bytes], position: int, at: Callable[[int], None]) -> Iterator[bytes]:
+    """The blocks; `at` is told where their reader is."""
+    for block in blocks:
+        yield block
+        position += len(block)
+        at(position)

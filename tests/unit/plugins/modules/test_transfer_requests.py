@@ -245,10 +245,11 @@ def test_check_mode_tells_requests_and_bytes_exactly(source, target):
     assert planned == counted and not any(planned["target"].values())
 
 
-def test_for_an_archive_check_mode_tells_what_it_grows_by_at_most(source, tmp_path):
+@pytest.mark.parametrize("layout", ["sets", "shared"])
+def test_for_an_archive_check_mode_tells_what_it_grows_by_at_most(layout, source, tmp_path):
     put_work(source, first_work(), "1.0.0")
     archive = tmp_path / "archive"
-    call = dict(source=source.repository(), target=str(archive), component=NAME, version="1.0.0")
+    call = dict(source=source.repository(), target=str(archive), component=NAME, version="1.0.0", archive_layout=layout)
     planned, counted = planned_and_counted(call)
     assert planned["source"] == counted["source"] and planned["blobs"] == counted["blobs"]
     written = sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())

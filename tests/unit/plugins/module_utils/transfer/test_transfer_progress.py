@@ -81,6 +81,37 @@ def test_without_a_rate_nobody_tells_the_time_left():
     assert events[0]["seconds_left"] is None
 
 
+def test_time_before_there_was_anything_to_move_is_in_no_rate():
+    events = []
+    progress, clock = progress_of(events)
+    clock.now += 10
+    progress.expect(1000, 2, 0)
+    clock.now += 2
+    progress.blob_done("one", 500)
+    assert events[-1]["rate"] == 250 and events[-1]["seconds_left"] == 2.0 and events[-1]["seconds"] == 12.0
+
+
+def test_a_few_bytes_tell_nothing_of_the_time_left():
+    events = []
+    progress, clock = progress_of(events)
+    progress.expect(10**9, 3, 0)
+    for size, told in ((11, None), (10**6, None), (10**8, 26.7)):
+        clock.now += 1
+        progress.blob_done(size, size)
+        assert events[-1]["seconds_left"] == told
+    assert events[-1]["bytes"]["done"] == 10**8 + 10**6 + 11
+
+
+def test_blocks_of_what_is_packed_count_while_they_pass():
+    events = []
+    progress, clock = progress_of(events)
+    progress.expect(30, 1, 0)
+    for _block in progress.passing([b"0123456789"] * 3, "set"):
+        clock.now += 1
+    progress.blob_done("set", 30)
+    assert [event["bytes"]["done"] for event in events] == [10, 20, 30]
+
+
 def test_more_than_was_expected_raises_the_total():
     events = []
     progress, _clock = progress_of(events)
