@@ -74,7 +74,9 @@ options:
         C(~/.config/containers/auth.json).
     type: path
   timeout:
-    description: Seconds to wait for a connection, or for the next bytes of an answer.
+    description:
+      - Seconds to wait for a connection, for an answer, or for the next bytes to come or go.
+      - A body of which fewer than 100 bytes a second come or go for as long counts as silent; a slow one is no error.
     type: float
     default: 60
   retries:

@@ -72,6 +72,14 @@ def test_f09_a_head_that_never_comes(scene):
     converges(scene)
 
 
+def test_f09_a_body_that_trickles(scene):
+    """A byte now and then is not better than silence: it does not hold a run."""
+    scene.begin(reading=[Rule("GET", BLOB, faults.drip(0.2, len(LARGE)))])
+    scene.succeed(timeout=1)
+    assert len(scene.reader.seen("GET", BLOB)) == 2
+    converges(scene)
+
+
 def test_f09_a_slow_body_is_no_fault(scene):
     """Slow is not silent: the body may take longer than the option timeout."""
     scene.begin(reading=[Rule("GET", BLOB, faults.drip(0.3, 5), EVERY)])

@@ -51,6 +51,17 @@ def test_f05_answer_lost_after_the_registry_committed(path, scene):
     converges(scene)
 
 
+def test_f09_an_upload_that_nobody_reads(new_scene):
+    """Sending waits no longer than the option timeout, and the next try is another upload."""
+    huge = noise("huger than buffers", 12 * MIB)
+    path = PUT_BLOB + f".*{digest(huge)}"
+    scene = new_scene(images={"team/app": image([huge])})
+    scene.begin(writing=[Rule("PUT", path, faults.silence())])
+    scene.succeed(timeout=1)
+    assert [seen.received for seen in scene.writer.seen("PUT", path)] == [0, len(huge)]
+    converges(scene)
+
+
 def relative(found):
     parts = urlsplit(found.header("Location"))
     return found.having(Location=f"{parts.path}?{parts.query}")

@@ -22,6 +22,7 @@ from .retry import RETRYABLE_STATUSES, Retrier, TryAgain
 from .session import configure
 from .settings import RegistrySettings
 from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
+from .watched import Remaining
 
 CHUNK_SIZE = 64 * 1024 * 1024
 _STORAGE_REFUSED = (401, 403, 410)
@@ -167,8 +168,8 @@ class RegistryConnection(Registry):
             settings, plain_http, lambda path: store.find(settings.host, path), self._send_token, transport.secrets
         )
 
-    def _configured_session(self, settings: RegistrySettings, concurrency: int) -> Any:
-        return configure(self.session, settings, concurrency)
+    def _configured_session(self, settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
+        return configure(self.session, settings, concurrency, remaining)
 
     def get_container(self, name: Any) -> RepositoryContainer:
         """The URL builder of a repository path."""

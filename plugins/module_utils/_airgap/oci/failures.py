@@ -14,6 +14,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Tuple, Type
 
 from ..model.errors import AuthError, MissingContent, NotFound, OcmError, RateLimited, RegistryError, Unreachable
 from .authfile import Credentials
+from .watched import LEAST_RATE, TooSlow
 
 MAX_ERROR_BODY = 64 * 1024
 _EXPIRED, _NOT_YET, _NAMES = 10, 9, (62, 64)
@@ -60,6 +61,9 @@ def transport_error(error: BaseException, place: Place, timeout: float) -> Tuple
     if _first(chain, ConnectionRefusedError):
         reason = f"{place.host} refuses the connection."
         return Unreachable(place.tell(reason), "Check the port, and that the server is running."), True
+    if _first(chain, TooSlow):
+        reason = f"fewer than {LEAST_RATE} bytes a second came or went for {timeout:g} seconds."
+        return Unreachable(place.tell(reason), "Check the network; the option timeout allows more."), True
     if any(isinstance(item, (socket.timeout, TimeoutError)) or "Timeout" in type(item).__name__ for item in chain):
         reason = f"no answer within {timeout:g} seconds."
         return Unreachable(place.tell(reason), "Check the network; the option timeout allows more."), True

@@ -14,6 +14,7 @@ from typing import Any, Dict, Optional
 from ..model.errors import InvalidInput
 from .library import HTTPAdapter, requests, urllib3
 from .settings import RegistrySettings
+from .watched import Remaining, WatchedTlsSocket, watched_pools
 
 BLOCK_SIZE = 1024 * 1024
 USER_AGENT = "ocm.airgap"
@@ -67,9 +68,14 @@ def _load(action: Any, where: str) -> None:
 
 
 class TrustingAdapter(HTTPAdapter):
-    """An adapter with a TLS context of its own; requests' bundle of authorities is never mixed in."""
+    """An adapter with a TLS context of its own; requests' bundle of authorities is never mixed in.
 
-    def __init__(self, context: ssl.SSLContext, pool_size: int) -> None:
+    remaining: seconds until the time of the run is over, see `watched`.
+    """
+
+    def __init__(self, context: ssl.SSLContext, pool_size: int, remaining: Remaining) -> None:
+        context.sslsocket_class = WatchedTlsSocket
+        self._pool_classes = watched_pools(remaining)
         self._pool_options: Dict[str, Any] = {
             "ssl_context": context,
             "cert_reqs": "CERT_NONE" if context.verify_mode == ssl.CERT_NONE else "CERT_REQUIRED",
@@ -82,9 +88,13 @@ class TrustingAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **dict(options, **self._pool_options))
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **dict(options, **self._pool_options))
+        manager = super().proxy_manager_for(proxy, **dict(options, **self._pool_options))
+        if not proxy.lower().startswith("socks"):  # its connections are of a kind of their own
+            manager.pool_classes_by_scheme = self._pool_classes
+        return manager
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
         host_options, _tls_options = super().build_connection_pool_key_attributes(request, verify, cert)
@@ -94,14 +104,14 @@ class TrustingAdapter(HTTPAdapter):
         """The context decides alone."""
 
 
-def configure(session: Any, settings: RegistrySettings, concurrency: int) -> Any:
+def configure(session: Any, settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
     """Prepare a requests session for one host and return it. Raises InvalidInput (certificates)."""
     session.trust_env = False
     session.get_redirect_target = _no_target
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-    adapter = TrustingAdapter(tls_context(settings), max(10, 5 * concurrency))
+    adapter = TrustingAdapter(tls_context(settings), max(10, 5 * concurrency), remaining)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     if not settings.validate_certs:
@@ -113,8 +123,8 @@ def _no_target(_response: Any) -> None:
     """Redirects are Transport's business: requests reads their bodies without a limit, even when it does not follow."""
 
 
-def new_session(settings: RegistrySettings, concurrency: int) -> Any:
-    return configure(requests.Session(), settings, concurrency)
+def new_session(settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
+    return configure(requests.Session(), settings, concurrency, remaining)
 
 
 def environment_proxies(url: str) -> Dict[str, str]:

@@ -26,6 +26,8 @@ from .traffic import Traffic
 
 MAX_REDIRECTS = 5
 MAX_JSON = 8 * 1024 * 1024
+# So long what cleans up may wait for an answer when the time of the run is over.
+CLEANING_SECONDS = 2.0
 REDIRECTS = {"GET": (301, 302, 303, 307, 308), "HEAD": (301, 302, 303, 307, 308), "POST": (307, 308), "PUT": (307, 308)}
 DOCKER_HUB_API = "registry-1.docker.io"
 
@@ -172,8 +174,11 @@ class Transport:
         )
         with self._lock:
             if key not in self._sessions:
-                self._sessions[key] = make(settings, self.options.concurrency)
+                self._sessions[key] = make(settings, self.options.concurrency, self._remaining)
             return self._sessions[key]
+
+    def _remaining(self) -> float:
+        return self.limits.remaining
 
     def close(self) -> None:
         with self._lock:
@@ -237,7 +242,7 @@ class Transport:
                 data=body,
                 stream=True,
                 allow_redirects=False,
-                timeout=max(0.1, min(self.options.timeout, self.limits.remaining)),
+                timeout=self._timeout(request),
                 proxies=environment_proxies(request.url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -249,6 +254,10 @@ class Transport:
             if again:
                 raise TryAgain(told) from None
             raise told from None
+
+    def _timeout(self, request: Request) -> float:
+        least = CLEANING_SECONDS if request.method == "DELETE" else 0.1
+        return min(self.options.timeout, max(least, self.limits.remaining))
 
     def _check_time(self, request: Request) -> None:
         """Requests are not waited for beyond the time of the run: then that is the reason why they broke."""
