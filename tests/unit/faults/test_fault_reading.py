@@ -10,10 +10,12 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support import faults
+from ansible_collections.ocm.airgap.tests.support.components import component, local_image, put_component
 from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
 from ansible_collections.ocm.airgap.tests.support.fault_scene import APP, KIB, LARGE, NAME, TEXT, converges, noise
-from ansible_collections.ocm.airgap.tests.support.images import digest, image
+from ansible_collections.ocm.airgap.tests.support.images import digest, image, tar_of
+from ansible_collections.ocm.airgap.tests.support.modules import fail, succeed
 
 MIB = 1024 * KIB
 HUGE = noise("huge", 3 * MIB)
@@ -272,3 +274,87 @@ def test_f27_a_tag_that_moves_between_two_readings(scene):
     scene.run()
     assert scene.target.digest_of("into/team/app", "1.0") in ("", APP.digest)
     converges(scene)
+
+
+@pytest.mark.parametrize("layout", ["sets", "shared"])
+def test_f21_one_byte_changed_on_the_way_to_an_archive(layout, new_scene):
+    """Large content is read once more as well, and what was begun of it begins again."""
+    scene = new_scene(images=BIG)
+    scene.text = noise("large text", 2 * MIB)
+    flip = faults.body(faults.flipped)
+    scene.begin(
+        reading=[Rule("GET", f"/blobs/{digest(HUGE)}", flip), Rule("GET", f"/blobs/{digest(scene.text)}", flip)]
+    )
+    target = str(scene.folder / "archive.ctf")
+    scene.succeed(target=target, archive_layout=layout)
+    assert len(scene.reader.broken()) == 2
+    assert not scene.succeed(target=target, archive_layout=layout, check="content").result["changed"]
+
+
+@pytest.mark.parametrize("layout", ["sets", "shared"])
+def test_f21_one_byte_changed_always_on_the_way_to_an_archive(layout, new_scene):
+    """Both digests are named, and the archive is as if nothing had been read."""
+    scene = new_scene(images=BIG)
+    scene.begin(reading=[Rule("GET", f"/blobs/{digest(HUGE)}", faults.body(faults.flipped), EVERY)])
+    target = scene.folder / "archive.ctf"
+    outcome = scene.fail(target=str(target), archive_layout=layout)
+    assert digest(HUGE) in outcome.message and digest(faults.flipped(HUGE)) in outcome.message
+    assert len(scene.reader.broken()) == 2
+    held = [path for path in target.rglob("*") if path.is_file() and path.stat().st_size > MIB]
+    assert held == [] and not (target / "artifact-index.json").exists()
+    scene.reader.heal()
+    scene.succeed(target=str(target), archive_layout=layout)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("to_archive", [False, True], ids=["registry", "archive"])
+def test_f21_one_byte_changed_in_an_artifact_set(number, to_archive, scene):
+    """Whichever of its readings it is: that for the manifests, or that for the blobs."""
+    app, name = image([HUGE]), "acme.test/packed"
+    item = local_image("packed", app, "team/packed:1.0")
+    path = f"/blobs/{digest(item['content'])}"
+    scene.begin(reading=[Rule("GET", path, faults.body(faults.flipped), (number,))])
+    put_component(scene.source, component(name, [item]), "from")
+    more = {"target": str(scene.folder / "archive.ctf"), "archive_layout": "shared"} if to_archive else {}
+    scene.succeed(component=name, **more)
+    assert len(scene.reader.broken()) == 1
+    assert not scene.succeed(component=name, check="content", **more).result["changed"]
+    assert to_archive or scene.target.whole("into/team/packed", app)
+
+
+@pytest.fixture
+def get(scene, tmp_path):
+    """get(resource, rule numbers, how it ends, options): the outcome, and how often the content was sent broken."""
+    scene.text = tar_of({"file": noise("large text", 2 * MIB)})
+    scene.images = BIG
+
+    def run(name, numbers, end, **more):
+        wanted = digest(HUGE if name == "app" else scene.text)
+        scene.begin(reading=[Rule("GET", f"/blobs/{wanted}", faults.body(faults.flipped), numbers)])
+        arguments = {key: scene.arguments()[key] for key in ("component", "version", "registries", "retries")}
+        found = end(
+            "ocm_resource",
+            dict(arguments, repository=scene.arguments()["source"], resource=name, dest=str(tmp_path / "to"), **more),
+        )
+        return found, len(scene.reader.broken())
+
+    return run
+
+
+@pytest.mark.parametrize("name, more", [("text", {}), ("text", {"extract": True}), ("app", {})])
+def test_f21_one_resource_changed_once(name, more, get, scene, tmp_path):
+    """ocm_resource as file, folder and artifact set."""
+    found, broken = get(name, (1,), succeed, **more)
+    assert found.result["changed"] and broken == 1
+    if name == "text":
+        path = tmp_path / "to" / "file" if more else tmp_path / "to"
+        assert path.read_bytes() == (noise("large text", 2 * MIB) if more else scene.text)
+
+
+@pytest.mark.parametrize("name, more", [("text", {}), ("text", {"extract": True}), ("app", {})])
+def test_f21_one_resource_changed_always(name, more, get, scene, tmp_path):
+    """Nothing is left where it should have been written."""
+    found, broken = get(name, EVERY, fail, **more)
+    wanted = HUGE if name == "app" else scene.text
+    assert digest(wanted) in found.message and digest(faults.flipped(wanted)) in found.message and broken == 2
+    assert list(tmp_path.iterdir()) == []

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ..model.config_data import ConfigData
+from ..model.content_source import read_whole
 from ..model.errors import InvalidContent, InvalidInput
 from ..sources.content import ContentFinder
 from ..store.component_version import ArtifactContent, StoredVersion
+from ..store.repository import blob_source
 from ..store.safe_tar import Limits, read_files
 from .lock import files_digest
 from .workloads import documents
@@ -64,14 +66,13 @@ def _chart_files(
 ) -> Dict[str, bytes]:
     content = finder.find(version, "resource", element)
     if not isinstance(content, ArtifactContent):
-        with content.open() as blocks:
-            return read_files(blocks, where, CHART_LIMITS)
+        return read_whole(content.open, lambda blocks: read_files(blocks, where, CHART_LIMITS))
     manifest = content.repository.get_manifest(content.reference)
     layer = next((blob for blob in manifest.blobs if "helm.chart.content" in blob.media_type), None)
     if layer is None:
         raise InvalidInput(f"{where} is no Helm chart: no layer of its manifest is one.")
-    with content.repository.open_blob(layer.digest, layer.size) as blocks:
-        return read_files(blocks, where, CHART_LIMITS)
+    source = blob_source(content.repository, layer.digest, layer.size)
+    return read_whole(source, lambda blocks: read_files(blocks, where, CHART_LIMITS))
 
 
 def chart_metadata(files: Mapping[str, bytes], where: str) -> Tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from ..model.access import Access
 from ..model.config_data import ConfigData
+from ..model.content_source import read_whole
 from ..model.errors import InvalidContent, InvalidInput, NotFound
 from ..model.identity import Element, identity_text, parse_selector, select
 from ..model.reference import DESCRIPTOR_FOLDER, ImageReference, RepositoryReference
@@ -47,8 +48,7 @@ class ComponentFiles:
         content = self._finder.find(self._version, "resource", element)
         if isinstance(content, ArtifactContent):
             raise InvalidContent(f"{where} is an OCI artifact, not a folder of manifests.", "Name another resource.")
-        with content.open() as blocks:
-            return read_files(blocks, where, MANIFESTS_LIMITS)
+        return read_whole(content.open, lambda blocks: read_files(blocks, where, MANIFESTS_LIMITS))
 
     def config(self, resource: Any) -> Optional[ConfigData]:
         """The ConfigData of a resource. Raises NotFound with the nearest names."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from itertools import islice
 from typing import Callable, ContextManager, Iterable, Iterator, TypeVar
 
-from .errors import DigestMismatch
+from .errors import DigestMismatch, InvalidContent
 
 Blocks = ContextManager[Iterator[bytes]]
 OpenSource = Callable[[], Blocks]
 Result = TypeVar("Result")
+# So many blocks are read behind a fault, to tell whether it is one of the content or of its way here.
+BLOCKS_BEHIND_A_FAULT = 1024
 
 
 class SeekableSource(ABC):
@@ -59,3 +62,27 @@ def once_more_if_damaged(action: Callable[[], Result]) -> Result:
         return action()
     except DigestMismatch:
         return action()
+
+
+def read_whole(source: OpenSource, read: Callable[[Iterator[bytes]], Result]) -> Result:
+    """What `read` makes of the blocks of a source; once more when what arrived was damaged.
+
+    Raises what `read` raises. What it finds wrong counts only for content that arrived as it should.
+    """
+
+    def attempt() -> Result:
+        with source() as blocks, damage_first(blocks):
+            return read(blocks)
+
+    return once_more_if_damaged(attempt)
+
+
+@contextmanager
+def damage_first(blocks: Iterator[bytes]) -> Iterator[None]:
+    """Turns an InvalidContent into the DigestMismatch that the rest of the blocks ends with, if it does."""
+    try:
+        yield
+    except InvalidContent:
+        for _block in islice(blocks, BLOCKS_BEHIND_A_FAULT):
+            pass
+        raise

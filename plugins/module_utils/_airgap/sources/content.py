@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, Union
 
 from ..model.access import BY_VALUE_TYPES, Access, image_reference
+from ..model.content_source import once_more_if_damaged
 from ..model.digest import Digester, check_digest
 from ..model.errors import DigestMismatch, InvalidContent, Refused
 from ..model.identity import Element
@@ -141,14 +142,21 @@ def spooled(content: BlobContent, where: str) -> Iterator[BlobContent]:
         yield content
         return
     with tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY) as file:
-        seen = Digester(content.digest.partition(":")[0] or "sha256")
-        with content.open() as blocks:
-            for block in blocks:
-                seen.update(block)
-                file.write(block)
-        if content.digest and seen.digest != content.digest:
-            raise DigestMismatch(f"{where}: the content that arrived has the digest {seen.digest}, not {content.digest}.")
+        seen = once_more_if_damaged(lambda: _fill(file, content, where))
         yield BlobContent(content.media_type, seen.digest, seen.size, lambda: _Rewound(file))
+
+
+def _fill(file: Any, content: BlobContent, where: str) -> Digester:
+    seen = Digester(content.digest.partition(":")[0] or "sha256")
+    file.seek(0)
+    file.truncate()
+    with content.open() as blocks:
+        for block in blocks:
+            seen.update(block)
+            file.write(block)
+    if content.digest and seen.digest != content.digest:
+        raise DigestMismatch(f"{where}: the content that arrived has the digest {seen.digest}, not {content.digest}.")
+    return seen
 
 
 class _Rewound:

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Iterator, Optional
 
+from ..model.content_source import damage_first, once_more_if_damaged
 from ..model.digest import Digester, digest_of, verified
 from ..model.errors import DigestMismatch, InvalidContent, InvalidInput, NotFound, OcmError
 from ..store.artifact_set import ArtifactSet, artifact_set_type, is_artifact_set, pack_artifact_set
@@ -49,7 +50,7 @@ def as_file(content: Content, expected: str, path: str, where: str, check_mode: 
     if check_mode:
         return Download(wanted, content.media_type, max(content.size, 0), True)
     with file_beside(path) as temporary:
-        seen = _write(_checked(content, wanted, where), temporary)
+        seen = once_more_if_damaged(lambda: _write(_checked(content, wanted, where), temporary))
         changed = not (os.path.isfile(path) and filecmp.cmp(temporary, path, shallow=False))
         if changed:
             os.replace(temporary, path)
@@ -64,12 +65,15 @@ def as_folder(content: Content, expected: str, path: str, where: str, check_mode
     if isinstance(content, ArtifactContent) or is_artifact_set(content.media_type):
         raise InvalidInput(f"{where} is an OCI artifact; it cannot be unpacked.", "Download it without extract.")
     wanted = expected or content.digest
+    return once_more_if_damaged(lambda: _unpack(content, wanted, path, where, check_mode))
+
+
+def _unpack(content: BlobContent, wanted: str, path: str, where: str, check_mode: bool) -> Download:
     with folder_beside(path) as temporary:
         seen = Digester(wanted.partition(":")[0] or "sha256")
-        with content.open() as blocks:
-            extract(_counted(blocks, seen), temporary, where)
-        if wanted and seen.digest != wanted:
-            raise DigestMismatch(f"{where}: the content that arrived has the digest {seen.digest}, not {wanted}.")
+        blocks = _counted(_checked(content, wanted, where), seen)
+        with damage_first(blocks):
+            extract(blocks, temporary, where)
         changed = not _same_tree(temporary, path)
         if changed and not check_mode:
             os.chmod(temporary, 0o755)
@@ -84,19 +88,24 @@ def as_text(content: Content, expected: str, where: str) -> Download:
         raise InvalidInput(f"{where} is an OCI artifact, not a text.", advice)
     if content.size > MAX_TEXT_SIZE:
         raise InvalidInput(f"{where} has {content.size} bytes; up to {MAX_TEXT_SIZE} can be returned as text.", advice)
-    found = bytearray()
-    for block in _checked(content, expected or content.digest, where):
-        found += block
-        if len(found) > MAX_TEXT_SIZE:
-            raise InvalidInput(f"{where} is larger than the {MAX_TEXT_SIZE} bytes that can be returned as text.", advice)
+    found = once_more_if_damaged(lambda: _small(_checked(content, expected or content.digest, where), where, advice))
     try:
         text = found.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidInput(f"{where} is not a text ({content.media_type}).", advice) from None
     if "\0" in text:
         raise InvalidInput(f"{where} is not a text ({content.media_type}).", advice)
-    digest = expected or content.digest or digest_of(bytes(found))
+    digest = expected or content.digest or digest_of(found)
     return Download(digest, content.media_type, len(found), False, text)
+
+
+def _small(blocks: Iterator[bytes], where: str, advice: str) -> bytes:
+    found = bytearray()
+    for block in blocks:
+        found += block
+        if len(found) > MAX_TEXT_SIZE:
+            raise InvalidInput(f"{where} is larger than the {MAX_TEXT_SIZE} bytes that can be returned as text.", advice)
+    return bytes(found)
 
 
 def _artifact_as_file(content: ArtifactContent, expected: str, path: str, where: str, check_mode: bool) -> Download:
@@ -113,9 +122,14 @@ def _artifact_as_file(content: ArtifactContent, expected: str, path: str, where:
     media_type = packed.media_type if packed else artifact_set_type(tree.main)
     if check_mode:
         return Download(tree.main.digest, media_type, 0, True)
-    blocks = _checked(packed, packed.digest, where) if packed else pack_artifact_set(tree, [], content.repository)
+
+    def blocks() -> Iterator[bytes]:
+        if packed:
+            return _checked(packed, packed.digest, where)
+        return pack_artifact_set(tree, [], content.repository)
+
     with file_beside(path) as temporary:
-        seen = _write(blocks, temporary)
+        seen = once_more_if_damaged(lambda: _write(blocks(), temporary))
         if packed and not _holds_artifact(temporary, tree.main.digest):
             raise InvalidContent(f"{where}: the artifact set is damaged.", "Get the component version anew.")
         changed = not (os.path.isfile(path) and filecmp.cmp(temporary, path, shallow=False))

@@ -13,6 +13,7 @@ import json
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from ..model.content_source import read_whole
 from ..model.digest import check_digest, is_digest, verified
 from ..model.errors import InvalidContent, NotFound
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, OCI_INDEX, ContentDescriptor, Manifest, parse_json
@@ -100,10 +101,16 @@ class ArtifactSet(ArtifactRepository):
             for digest, size, blocks in _blobs(stream, self.name):
                 yield digest, size, verified(blocks, digest, size, self.name)
 
+    def walk_to_damage(self) -> Iterator[Tuple[str, int, Iterator[bytes]]]:
+        """Like walk, as far as the stream can be read. What comes behind can be opened on its own."""
+        try:
+            yield from self.walk()
+        except InvalidContent:
+            return
+
     def _contents(self) -> Tuple[Dict[str, Any], Dict[str, bytes], Dict[str, int]]:
         if self._read is None:
-            with self._open_source() as stream:
-                self._read = _scan(stream, self.name)
+            self._read = read_whole(self._open_source, lambda stream: _scan(stream, self.name))
         return self._read
 
 

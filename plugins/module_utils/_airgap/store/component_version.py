@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ..model.access import Access
+from ..model.content_source import read_whole
 from ..model.descriptor import ComponentDescriptor
 from ..model.digest import check_digest, digest_of
 from ..model.errors import InvalidContent, NotFound
@@ -163,8 +164,7 @@ def read_component_version(
     layer = _descriptor_layer(repository, manifest, where)
     if layer.size > MAX_DESCRIPTOR_SIZE:
         raise InvalidContent(f"{where}: a descriptor of {layer.size} bytes is over the limit of {MAX_DESCRIPTOR_SIZE}.")
-    with repository.open_blob(layer.digest, layer.size) as blocks:
-        descriptor = decode_descriptor(b"".join(blocks), where)
+    descriptor = decode_descriptor(read_whole(blob_source(repository, layer.digest, layer.size), b"".join), where)
     if (descriptor.name, descriptor.version) != (component, version):
         raise InvalidContent(f"{where}: the descriptor there is that of {descriptor}.")
     return StoredVersion(descriptor, repository, top.digest, manifest)
@@ -278,8 +278,7 @@ def _descriptor_layer(repository: ArtifactRepository, manifest: Manifest, where:
         return named[0]
     config = manifest.config
     if config is not None and config.size <= MAX_DESCRIPTOR_SIZE:
-        with repository.open_blob(config.digest, config.size) as blocks:
-            content = b"".join(blocks)
+        content = read_whole(blob_source(repository, config.digest, config.size), b"".join)
         try:
             return ContentDescriptor.from_mapping(parse_json(content, where).get("componentDescriptorLayer"), where)
         except InvalidContent:

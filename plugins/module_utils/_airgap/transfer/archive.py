@@ -12,6 +12,7 @@ import threading
 from typing import Any, Callable, Container, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from ..model.access import local_blob
+from ..model.content_source import once_more_if_damaged
 from ..model.manifest import ContentDescriptor
 from ..store.artifact_set import ArtifactSet, artifact_set_type, pack_artifact_set
 from ..store.component_store import CtfStore
@@ -100,7 +101,7 @@ class SharedWriter:
     def _walk_task(self, origin: ArtifactSet, wanted: Dict[str, ContentDescriptor]) -> Task:
         def walk() -> None:
             todo = {digest: blob for digest, blob in wanted.items() if not self._is_there(blob)}
-            for digest, size, blocks in origin.walk() if todo else ():
+            for digest, size, blocks in origin.walk_to_damage() if todo else ():
                 if digest in todo and size == todo[digest].size:
                     self._put(todo.pop(digest), FirstFrom(blocks, blob_source(origin, digest, size)))
             for blob in todo.values():
@@ -176,7 +177,9 @@ class SetWriter:
             self._account.done(blob, PRESENT)
             return blob
         source = _SpooledShared(facts.content.repository, ctf, self._locks)
-        blob = ctf.add_blob(self._account.passing(pack_artifact_set(facts.tree, tags, source), name), name)
+        blob = once_more_if_damaged(
+            lambda: ctf.add_blob(self._account.passing(pack_artifact_set(facts.tree, tags, source), name), name)
+        )
         self._account.done(blob, COPIED, name)
         return blob
 

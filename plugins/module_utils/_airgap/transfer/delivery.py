@@ -98,7 +98,7 @@ class Delivery:
 
         def walk() -> None:
             wanted = {move.digest: move for move in moves}
-            for digest, size, blocks in moves[0].origin.walk():
+            for digest, size, blocks in moves[0].origin.walk_to_damage():
                 move = wanted.pop(digest, None)
                 if move is not None and size == move.size:
                     self._bring_first(move, FirstFrom(blocks, move.open_source), ())

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar
 
 from ..model.access import BY_VALUE_TYPES, Access
 from ..model.comparison import compare
+from ..model.content_source import read_whole
 from ..model.digest import is_digest
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
 from ..model.identity import Element, identity_of
@@ -227,9 +229,7 @@ class Survey:
             size = blob.repository.blob_size(blob.digest)
             return size is not None and (size == blob.size or blob.size < 0 or not self._target.is_archive)
         try:
-            with blob.open() as blocks:
-                for _block in blocks:
-                    pass
+            read_whole(blob.open, lambda blocks: deque(blocks, 0))
         except NotFound:
             return False
         except DigestMismatch as error:

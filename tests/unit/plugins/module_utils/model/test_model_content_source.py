@@ -13,8 +13,14 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.content_s
     SeekableSource,
     once_more_if_damaged,
     open_at,
+    read_whole,
 )
-from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import DigestMismatch, NotFound
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.digest import digest_of, verified
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import (
+    DigestMismatch,
+    InvalidContent,
+    NotFound,
+)
 from ansible_collections.ocm.airgap.tests.support.oci_client import source_of
 
 
@@ -99,3 +105,46 @@ def test_what_is_damaged_twice_or_not_there(error, runs):
     with pytest.raises(error, match=f"try {runs}"):
         once_more_if_damaged(action)
     assert len(tries) == runs
+
+
+def arriving(*heads):
+    """A source of what should be `right tail`, with these heads in turn; `opened` has those that were taken."""
+    opened = []
+
+    @contextmanager
+    def source():
+        opened.append(heads[len(opened)])
+        yield verified(iter([opened[-1], b"tail"]), digest_of(b"right tail"), 10, "here")
+
+    return source, opened
+
+
+def tail_behind(head):
+    """Reads what begins with the head, and nothing of anything else."""
+
+    def read(blocks):
+        if next(blocks) != head:
+            raise InvalidContent("no such head")
+        return b"".join(blocks)
+
+    return read
+
+
+def test_what_cannot_be_read_because_it_is_damaged_is_read_once_more():
+    source, opened = arriving(b"wrong ", b"right ")
+    assert read_whole(source, tail_behind(b"right ")) == b"tail"
+    assert len(opened) == 2
+
+
+def test_damage_is_told_and_not_what_it_looks_like():
+    source, opened = arriving(b"wrong ", b"wrong ")
+    with pytest.raises(DigestMismatch, match="has the digest"):
+        read_whole(source, tail_behind(b"right "))
+    assert len(opened) == 2
+
+
+def test_what_is_whole_and_cannot_be_read_is_read_once():
+    source, opened = arriving(b"right ")
+    with pytest.raises(InvalidContent, match="^no such head$"):
+        read_whole(source, tail_behind(b"other "))
+    assert len(opened) == 1
