@@ -121,19 +121,21 @@ options:
   archive_layout:
     description:
       - How images lie in an archive that is written.
-      - V(sets) packs each image into a file of its own (an artifact set), as the C(ocm) program does. A layer of two images is
-        there twice.
       - V(shared) leaves manifests and layers as they are, each in a file of its own, as the newer OCM tools do. A layer is there
         once, however many images of the whole archive have it, and nothing is packed.
+      - V(sets) packs each image into a file of its own (an artifact set), as the older C(ocm) program does. A layer of two images is
+        there twice.
       - Either is read by this collection, whatever the option says. What an archive holds already stays as it is.
+      - The older C(ocm) program lists, downloads, hashes and transfers either, and signs in place in V(sets) alone. The newer one
+        lists and downloads either, and transfers images out of V(shared) alone.
     type: str
-    choices: [sets, shared]
-    default: sets
+    choices: [shared, sets]
+    default: shared
   known_content:
     description:
       - Files that M(ocm.airgap.ocm_repository_snapshot) has written about the places that an archive is for. The archive leaves
         out the layers, configurations and local blobs that all of them hold; manifests and descriptors are always in it.
-      - It needs O(archive_layout=shared).
+      - It does not go with O(archive_layout=sets).
       - Such an archive notes what it leaves out. When it is brought to a registry, all of that is looked for there, and nothing is
         written unless it is there; what is missing is named. Other programs cannot bring it.
     type: list
@@ -206,7 +208,6 @@ EXAMPLES = r"""
   ocm.airgap.ocm_transfer:
     source: ghcr.io/acme
     target: ./product-2.1.0.tar
-    archive_layout: shared
     known_content: [./far-side.json]
     component: acme.org/product
     version: 2.1.0
@@ -386,7 +387,7 @@ def main() -> None:
         progress_file=dict(type="path"),
         known_content=dict(type="list", elements="path", default=[]),
         journal=dict(type="path"),
-        archive_layout=dict(type="str", choices=["sets", "shared"], default="sets"),
+        archive_layout=dict(type="str", choices=["shared", "sets"], default="shared"),
         check=dict(type="str", choices=["manifests", "blobs", "content"], default="manifests"),
         resources=dict(type="list", elements="raw"),
         **placement_arguments(),

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping
 from ..model.reference import RepositoryReference
 from ..oci.client import Registries
 from ..store.component_store import open_target
-from ..transfer.options import TransferOptions
+from ..transfer.options import SETS, TransferOptions
 from ..transfer.run import Move, TransferResult, statistics
 from .constructor import children_first, parse_constructor
 from .store import Builder, ConstructorFinder, ConstructorStore
@@ -43,6 +43,7 @@ def construct_component_versions(
         copy_sources=False,
         adopt_accesses=True,
         by_reference=options.by_reference | {"relativeOciReference"},
+        archive_layout=SETS,  # as `ocm add componentversions` writes it, and `ocm sign` writes into it
     )
     move = Move(wanted, check_mode)
     source_side, target_side = connect(), connect()

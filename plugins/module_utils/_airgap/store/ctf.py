@@ -480,12 +480,15 @@ def _reachable(ctf: Ctf) -> List[str]:
 def _named(ctf: Ctf) -> List[str]:
     """The digests of all manifests and blobs that the index leads to."""
     found: Dict[str, None] = {}
-    todo = [entry.digest for entry in ctf.all_entries()]
+    entries = ctf.all_entries()
+    tagged, todo = {entry.digest for entry in entries if entry.tag}, [entry.digest for entry in entries]
     while todo:
         digest = todo.pop()
         if digest in found:
             continue
         found[digest] = None
+        if digest not in tagged and ctf._files.size(blob_name(digest)) is None:
+            continue  # an image that was lost stays lost, with all that it names
         manifest = Manifest.parse(ctf.read_blob(digest, MAX_MANIFEST_SIZE), "", digest, f"{ctf.location} {digest}")
         todo.extend(child.digest for child in manifest.children)
         found.update((blob.digest, None) for blob in manifest.blobs)

@@ -91,7 +91,9 @@ class Inventory:
         folder = f"{DESCRIPTOR_FOLDER}/{descriptor.name}"
         jobs: List[Job] = []
         if version.repository is not None:
-            jobs.append((folder, version.repository, version.digest, str(version)))
+            # What lies beside a component version in an archive comes to a place of its own at a registry.
+            own = version.manifest.digest if self._store.is_archive and version.manifest else version.digest
+            jobs.append((folder, version.repository, own, str(version)))
         for kind, element in [("resource", one) for one in descriptor.resources] + [("source", one) for one in descriptor.sources]:
             jobs += self._element_jobs(version, kind, element, folder)
         return jobs

@@ -27,7 +27,7 @@ class TransferOptions:
     resources: selectors of the only elements that are looked at, at a target that has the version; () for all.
     part_size: archives that are files are written in parts smaller than so many bytes; 0 leaves their form to themselves.
     known: what the place that an archive is for holds, and the archive therefore leaves out.
-    archive_layout: how artifacts lie in an archive, each as a set of its own (sets), or each blob of all once (shared).
+    archive_layout: how artifacts that are new lie in an archive, each blob of all once (shared), or each as a set (sets).
     """
 
     copy_resources: bool = True
@@ -42,7 +42,7 @@ class TransferOptions:
     resources: Tuple[Mapping[str, str], ...] = ()
     concurrency: int = 4
     part_size: int = 0
-    archive_layout: str = SETS
+    archive_layout: str = SHARED
     known: Snapshot = Snapshot("")
 
     def by_value(self, kind: str, access: Access) -> bool:

@@ -16,14 +16,14 @@ from ..model.comparison import Comparison, merge_volatile
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import Refused
 from ..model.identity import Element
-from ..model.manifest import ARTIFACT_TYPES
+from ..model.manifest import ARTIFACT_TYPES, OCI_NAMES
 from ..model.reference import RepositoryReference
 from ..sources.content import Content
-from ..store.artifact_set import artifact_set_type
+from ..store.artifact_set import artifact_set_type, is_artifact_set
 from ..store.component_version import ArtifactContent, StoredVersion
 from ..store.repository import ArtifactTree
 from ..model.placement import Place, target_reference
-from .options import SHARED, TransferOptions
+from .options import SETS, SHARED, TransferOptions
 
 TRANSFERRED, UPDATED, UNCHANGED = "transferred", "updated", "unchanged"
 RESTORED, BY_REFERENCE, NO_CONTENT = "restored", "by_reference", "none"
@@ -297,14 +297,24 @@ def _new_access(facts: ElementFacts, target: TargetFacts, options: TransferOptio
         reference = target_reference(target.reference, facts.place, facts.digest, options.with_digest)
         return {"imageReference": str(reference), "type": "ociArtifact"}
     if isinstance(content, ArtifactContent):
-        if facts.tree is not None and options.archive_layout == SHARED:
-            return local_blob(facts.digest, facts.tree.main.media_type, facts.hint)
+        if facts.tree is not None and layout_of(facts, options) == SHARED:
+            media_type = facts.tree.main.media_type
+            # By Docker's names the OCM tools do not know an artifact beside a component version; its own bytes keep them.
+            return local_blob(facts.digest, OCI_NAMES.get(media_type, media_type), facts.hint)
         if content.packed is not None and content.packed.digest:
             return local_blob(content.packed.digest, content.packed.media_type, facts.hint)
         return None
     if content is None or not facts.digest:
         return None
     return local_blob(facts.digest, content.media_type, facts.hint)
+
+
+def layout_of(facts: ElementFacts, options: TransferOptions) -> str:
+    """How an artifact lies in an archive: as it does already, if only its content was lost, else as is asked for."""
+    media_type = str((facts.kept or {}).get("mediaType"))
+    if media_type in ARTIFACT_TYPES:
+        return SHARED
+    return SETS if is_artifact_set(media_type) else options.archive_layout
 
 
 def preview_access(plan: ElementPlan) -> Dict[str, Any]:

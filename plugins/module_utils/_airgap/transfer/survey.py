@@ -27,7 +27,7 @@ from .holdings import HeldImage, Holdings, own_artifact
 from .moves import unknown_bytes
 from .options import BLOBS, MANIFESTS, SETS, TransferOptions
 from .pipeline import LIGHT
-from .plan import ElementFacts, TargetFacts, VersionFacts, single_resources_refused, tag_conflicts
+from .plan import ElementFacts, TargetFacts, VersionFacts, layout_of, single_resources_refused, tag_conflicts
 
 # From so many bytes on it is worth some requests to look for them in images that are there.
 MUCH_TO_MOVE = 16 * 1024 * 1024
@@ -215,6 +215,8 @@ class Survey:
             tree = read_artifact(repository, digest)
         except NotFound:
             return False
+        except DigestMismatch as error:
+            raise self._damaged(error) from None
         blobs = [
             BlobContent(blob.media_type, blob.digest, blob.size, blob_source(repository, blob.digest, blob.size), repository)
             for blob in tree.blobs
@@ -233,13 +235,16 @@ class Survey:
         except NotFound:
             return False
         except DigestMismatch as error:
-            raise DigestMismatch(
-                f"{self._target.location}: stored content is damaged. {error.message}",
-                "Delete the blob's file, or write a new archive."
-                if self._target.is_archive
-                else "A registry keeps a blob that it has: delete it there (or its repository), then run again.",
-            ) from None
+            raise self._damaged(error) from None
         return True
+
+    def _damaged(self, error: DigestMismatch) -> DigestMismatch:
+        return DigestMismatch(
+            f"{self._target.location}: stored content is damaged. {error.message}",
+            "Delete the blob's file, or write a new archive."
+            if self._target.is_archive
+            else "A registry keeps a blob that it has: delete it there (or its repository), then run again.",
+        )
 
     def _look_at_artifact(self, version: VersionFacts, facts: ElementFacts, content: ArtifactContent) -> ElementFacts:
         digest = facts.digest or self._source_digest(facts, content)
@@ -265,7 +270,7 @@ class Survey:
         packed = content.packed
         if packed is None or not packed.digest:
             return False
-        return self._options.archive_layout == SETS or stated_digest(facts.element) == packed.digest
+        return layout_of(facts, self._options) == SETS or stated_digest(facts.element) == packed.digest
 
     def _is_it_there(self, place: Place, digest: str, old: Optional[HeldImage]) -> Tuple[bool, str]:
         """(is the image there, what its tag stands for), with what an older version says of it."""

@@ -121,7 +121,7 @@ def test_images_in_an_archive_are_artifact_sets_and_become_images_again(form, so
     names = ("docker", "attested")
     resources = [image_resource(name, source.put(f"team/{name}", IMAGES[name], "1.0"), IMAGES[name]) for name in names]
     put_component(source, component(NAME, resources))
-    transfer(source.repository(), str(tmp_path / form))
+    transfer(source.repository(), str(tmp_path / form), archive_layout="sets")
     if form == "folder":
         place = CtfPlace(tmp_path / form)
         for name, access in accesses(read_component(place, NAME)).items():

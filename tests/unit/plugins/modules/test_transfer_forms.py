@@ -177,7 +177,7 @@ def test_a_version_with_build_metadata(ctf, target):
 @pytest.mark.parametrize("form", ["signed", "schema-v3alpha1"])
 def test_signatures_and_schema_survive(form, target, tmp_path):
     for origin, into in ((ARCHIVES / form, tmp_path / "a.tgz"), (tmp_path / "a.tgz", tmp_path / "b")):
-        options = dict(by_reference_access_types=["ociArtifact"])
+        options = dict(by_reference_access_types=["ociArtifact"], archive_layout="sets")
         first = transfer(origin, into, **options)
         assert set(first.actions().values()) == {"transferred"}
         assert not transfer(origin, into, **options).result["changed"]

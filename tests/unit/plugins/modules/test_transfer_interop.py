@@ -114,11 +114,11 @@ def test_registry_to_registry_equals_the_way_through_an_archive(form, source, ta
 @pytest.mark.parametrize("form", ["folder", "x.tar", "x.tgz"])
 def test_archive_to_archive_and_again(form, tmp_path):
     archive = str(tmp_path / form)
-    first = transfer(str(ARCHIVES / "by-value.tgz"), archive)
+    first = transfer(str(ARCHIVES / "by-value.tgz"), archive, archive_layout="sets")
     assert set(first.actions().values()) == {"transferred"}
     second = transfer(str(ARCHIVES / "by-value"), archive)
     assert not second.result["changed"] and set(second.actions()) == VERSIONS
-    back = transfer(archive, str(tmp_path / "back"))
+    back = transfer(archive, str(tmp_path / "back"), archive_layout="sets")
     original, copy = read_all(CtfPlace(ARCHIVES / "by-value")), read_all(CtfPlace(tmp_path / "back"))
     assert copy == original and set(back.actions().values()) == {"transferred"}
 

@@ -174,6 +174,7 @@ def test_a_folder_whose_index_was_cut_short_is_continued(blobs, call, source_log
 @FORMS
 def test_an_artifact_set_that_is_complete_is_not_packed_again(form, call, source_log, folders):
     place, clean = folders
+    call = dict(call, archive_layout="sets")
     assert kill_in_the_middle(lambda: has_set(place), dict(call, target=str(place / form), concurrency=1), place)
     assert {*IMAGE.blobs} <= sets_in(place) and not (place / form / "artifact-index.json").exists()
     check_continued(call, place, clean, form, source_log)
