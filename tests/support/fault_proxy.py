@@ -192,7 +192,10 @@ class Rule:
 
 @dataclass
 class Seen:
-    """An exchange that the proxy had. start and end: monotonic seconds; status 0: it was never answered."""
+    """An exchange that the proxy had. start and end: monotonic seconds; status 0: it was never answered.
+
+    connections: open ones when it began, whatever they were used for.
+    """
 
     method: str
     path: str
@@ -203,6 +206,7 @@ class Seen:
     sent: int = 0
     received: int = 0
     end: float = 0.0
+    connections: int = 0
 
 
 class FaultProxy:
@@ -299,6 +303,7 @@ class _Server(ThreadingHTTPServer):
         self._parent = os.getppid()
         self._lock = threading.Lock()
         self._number = 0
+        self._connections = 0
         self._file = record.open("a")
 
     def run(self) -> None:
@@ -327,10 +332,14 @@ class _Server(ThreadingHTTPServer):
     def arrived(self, exchange: Exchange, broken: bool) -> int:
         with self._lock:
             self._number += 1
-            number = self._number
+            number, connections = self._number, self._connections
         head = {"method": exchange.method, "path": exchange.path, "headers": exchange.headers}
-        self._write(dict(head, number=number, start=time.monotonic(), broken=broken))
+        self._write(dict(head, number=number, start=time.monotonic(), broken=broken, connections=connections))
         return number
+
+    def connected(self, more: int) -> None:
+        with self._lock:
+            self._connections += more
 
     def ended(self, number: int, exchange: Exchange) -> None:
         done = {"status": exchange.status, "sent": exchange.sent, "received": exchange.received}
@@ -350,7 +359,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.secure = self.server.tls is not None
         if self.secure:
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        self.server.connected(1)
         super().setup()
+
+    def finish(self) -> None:
+        self.server.connected(-1)
+        super().finish()
 
     def read_body(self) -> bytes:
         if "chunked" in (self.headers.get("Transfer-Encoding") or ""):

@@ -23,6 +23,7 @@ from .forecast import Forecast, forecast
 from .left_out import LeftOutBlobs, keep_left_out, leave_out, left_out_digests, supplied, with_found
 from .options import TransferOptions
 from .outcome import BlobCounts
+from .pipeline import LIGHT
 from .plan import BY_REFERENCE, Plan, VersionPlan, make_plan, preview_access
 from .progress import Progress
 from .room import check_room_for
@@ -124,7 +125,7 @@ class Transfer:
             finder = ContentFinder(store, self._source_side)
             result.add(self._one_target(store, targets[0], versions, finder, check))
             return
-        readings = SharedReadings(self._folder)
+        readings = SharedReadings(self._folder, LIGHT * self._options.concurrency)
         finder = SharedFinder(store, self._source_side, readings)
 
         def serve(target: RepositoryReference) -> TransferResult:

@@ -32,10 +32,14 @@ Found = TypeVar("Found")
 
 
 class SharedReadings:
-    """What several targets want of one source. room: bytes that may lie in the folder at once."""
+    """What several targets want of one source, of which `width` things are read at once, however many targets there are.
 
-    def __init__(self, folder: str, room: Optional[int] = None) -> None:
+    room: bytes that may lie in the folder at once.
+    """
+
+    def __init__(self, folder: str, width: int, room: Optional[int] = None) -> None:
         self._folder = folder
+        self._slots = threading.Semaphore(width)  # held by who waits for the source alone, never for a target
         self._room = _free_room(folder) if room is None else room
         self._lock = threading.Lock()
         self._locks: Dict[Any, threading.Lock] = {}
@@ -48,7 +52,8 @@ class SharedReadings:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self._kept:
-                self._kept[key] = read()
+                with self._slots:
+                    self._kept[key] = read()
             return self._kept[key]
 
     @contextmanager
@@ -66,6 +71,8 @@ class SharedReadings:
 
     def close(self) -> None:
         """End all readings."""
+        for reading in self._readings.values():
+            reading.done = True
         for reading in list(self._readings.values()):
             reading.close()
 
@@ -82,7 +89,7 @@ class SharedReadings:
         if size < 0 or not self._make_room(size):
             return None
         try:
-            reading = self._readings[digest] = _Reading(self._folder, size, source)
+            reading = self._readings[digest] = _Reading(self._folder, size, source, self._slots)
         except OSError:  # no file can be made there
             return None
         return reading
@@ -114,9 +121,9 @@ class _FileFull(Exception):
 class _Reading:
     """A blob that is read into a file by a thread of its own, until it is done. followers: how many read the file."""
 
-    def __init__(self, folder: str, size: int, source: OpenSource) -> None:
+    def __init__(self, folder: str, size: int, source: OpenSource, slots: threading.Semaphore) -> None:
         self.size, self.followers = size, 0
-        self._source = source
+        self._source, self._slots = source, slots
         self._file = tempfile.TemporaryFile(dir=folder)
         self._news = threading.Condition()
         self._written, self.done = 0, False
@@ -155,16 +162,22 @@ class _Reading:
 
     def _read(self) -> None:
         try:
-            with self._source() as blocks:
-                for block in blocks:
-                    if self.done:
-                        break
-                    self._keep(block)
-                    self._tell(len(block))
+            with self._slots:
+                self._fill()
         except Exception as error:  # raised again by whoever follows
             self._end(error)
         else:
             self._end()
+
+    def _fill(self) -> None:
+        if self.done:
+            return
+        with self._source() as blocks:
+            for block in blocks:
+                if self.done:
+                    break
+                self._keep(block)
+                self._tell(len(block))
 
     def _keep(self, block: bytes) -> None:
         try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -45,7 +46,7 @@ class Source:
 
 @pytest.fixture
 def readings(tmp_path):
-    made = SharedReadings(str(tmp_path), 10 * len(CONTENT))
+    made = SharedReadings(str(tmp_path), 4, 10 * len(CONTENT))
     yield made
     made.close()
 
@@ -109,14 +110,14 @@ def test_an_error_reaches_who_has_everything_before_it(readings):
 
 
 def test_what_is_too_large_or_of_unknown_size_is_read_by_each(tmp_path):
-    readings, source = SharedReadings(str(tmp_path), len(CONTENT) - 1), Source()
+    readings, source = SharedReadings(str(tmp_path), 4, len(CONTENT) - 1), Source()
     for size in (len(CONTENT), -1):
         assert [read(readings, source, size=size) for _number in range(2)] == [CONTENT] * 2
     assert source.opened == 4
 
 
 def test_the_oldest_makes_room_unless_somebody_reads_it(tmp_path):
-    readings, sources = SharedReadings(str(tmp_path), 2 * len(CONTENT)), [Source() for _number in range(3)]
+    readings, sources = SharedReadings(str(tmp_path), 4, 2 * len(CONTENT)), [Source() for _number in range(3)]
     with readings.open("sha256:0", len(CONTENT), sources[0]) as blocks:
         for number in (1, 2):
             assert read(readings, sources[number], f"sha256:{number}") == CONTENT
@@ -152,3 +153,43 @@ def test_what_is_asked_for_once_is_kept_but_no_error(readings):
     with pytest.raises(NotFound):
         readings.once("key", ask)
     assert [readings.once("key", ask) for _number in range(2)] == ["yes", "yes"]
+
+
+def test_no_more_is_read_at_once_than_the_width(tmp_path):
+    """Blobs and manifests together; what has to wait is read when something else is through."""
+    readings, lock, most, held = SharedReadings(str(tmp_path), 2, 100 * len(CONTENT)), threading.Lock(), [], []
+
+    @contextmanager
+    def source():
+        with lock:
+            held.append(True)
+            most.append(len(held))
+        time.sleep(0.02)
+        yield iter([CONTENT])
+        with lock:
+            held.pop()
+
+    def once():
+        with source() as blocks:
+            return b"".join(blocks)
+
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(read, readings, source, f"sha256:{number}") for number in range(6)]
+        asked += [pool.submit(readings.once, number, once) for number in range(6)]
+        assert [one.result() for one in asked] == [CONTENT] * 12
+    readings.close()
+    assert max(most) == 2
+
+
+def test_readings_that_wait_for_others_end_with_them(tmp_path):
+    readings, source = SharedReadings(str(tmp_path), 1, 100 * len(CONTENT)), Source()
+    source.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        with readings.open("sha256:1", len(CONTENT), source) as first:
+            next(first)
+            waiting = Source()
+            with readings.open("sha256:2", len(CONTENT), waiting):
+                closing = pool.submit(readings.close)
+                source.gate.set()
+                closing.result(30)
+    assert waiting.opened == 0
