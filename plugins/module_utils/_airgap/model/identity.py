@@ -21,19 +21,17 @@ def identity_of(element: Element, elements: Sequence[Element]) -> Dict[str, str]
     """The identity of an element within its list: extraIdentity, name, and version where it is needed."""
     extra = dict(element.get("extraIdentity") or {})
     identity = dict(extra, name=element["name"])
-    twins = [other for other in elements if _same_without_version(element, other)]
-    if "version" not in extra and len(twins) > 1:
-        identity["version"] = str(element.get("version", ""))
+    if "version" not in extra:
+        namesakes = [other for other in elements if other["name"] == element["name"]]
+        if sum(_without_version(other) == extra for other in namesakes) > 1:
+            identity["version"] = str(element.get("version", ""))
     return identity
 
 
-def _same_without_version(left: Element, right: Element) -> bool:
-    def key(element: Element) -> Dict[str, str]:
-        extra = dict(element.get("extraIdentity") or {}, name=element["name"])
-        extra.pop("version", None)
-        return extra
-
-    return key(left) == key(right)
+def _without_version(element: Element) -> Dict[str, str]:
+    extra = dict(element.get("extraIdentity") or {})
+    extra.pop("version", None)
+    return extra
 
 
 def parse_selector(value: Any) -> Dict[str, str]:

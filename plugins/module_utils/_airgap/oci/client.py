@@ -229,7 +229,7 @@ class RegistryRepository:
 
     @contextmanager
     def open_blob(self, digest: str, size: int = -1) -> Iterator[Iterator[bytes]]:
-        """A blob in blocks of about 1 MiB; size and digest are checked while they pass.
+        """A blob in blocks of at most 128 KiB; size and digest are checked while they pass.
 
         size: bytes as promised, -1 when unknown. A broken download goes on where it broke. A blob that is promised to
         fit into one block is checked before it is passed on, and read once more when it arrived damaged; who reads a
@@ -245,7 +245,7 @@ class RegistryRepository:
 
     @contextmanager
     def open_blob_at(self, digest: str, size: int, offset: int) -> Iterator[Iterator[bytes]]:
-        """A blob from byte `offset` on, in blocks of about 1 MiB. size: bytes of the whole blob, -1 when unknown.
+        """A blob from byte `offset` on, in blocks of at most 128 KiB. size: bytes of the whole blob, -1 when unknown.
 
         Neither size nor digest are checked: whoever has the beginning does that. A registry that sends no parts is
         read from the beginning, and what comes before the offset is left out.

@@ -44,7 +44,7 @@ class BlobDownload:
             self._answer = None
 
     def blocks(self) -> Iterator[bytes]:
-        """The content in blocks of at most 1 MiB, across broken connections. Raises RegistryError, Unreachable.
+        """The content in blocks of at most 128 KiB, across broken connections. Raises RegistryError, Unreachable.
 
         A broken download is continued as often as the option `retries` says; 1 MiB that arrived begins the count anew.
         """

@@ -29,7 +29,7 @@ class HttpBody:
         self.url = answer.url
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it came, in blocks of at most 1 MiB. Raises Unreachable or RegistryError when it breaks."""
+        """The body as it came, in blocks of at most 128 KiB. Raises Unreachable or RegistryError when it breaks."""
         try:
             yield from self._transport.blocks(self._answer, self._request)
         except BodyBroken as broken:

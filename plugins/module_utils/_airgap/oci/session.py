@@ -13,6 +13,7 @@ from typing import Any, Dict, Optional
 
 from ..model.errors import InvalidInput
 from .library import HTTPAdapter, requests, urllib3
+from .limits import LARGEST_PIECE
 from .settings import RegistrySettings
 from .watched import Remaining, WatchedTlsSocket, watched_pools
 
@@ -83,7 +84,7 @@ class TrustingAdapter(HTTPAdapter):
         if urllib3.__version__.startswith("1."):
             context.check_hostname = False  # urllib3 1 compares names itself, and fails for addresses when both do
         else:
-            self._pool_options["blocksize"] = BLOCK_SIZE
+            self._pool_options["blocksize"] = LARGEST_PIECE
         super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -94,6 +95,7 @@ class BodyBroken(Exception):
         self.error = error
 
 
+@lru_cache(maxsize=1024)
 def origin(url: str) -> str:
     """scheme://host:port of a URL, with the port always written."""
     parts = urlsplit(url)
@@ -101,6 +103,7 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> str:
     """Canonical host[:port] of a URL, a default port left away, as `registries` writes it."""
     parts = urlsplit(url)
@@ -152,6 +155,7 @@ class Transport:
         self.secrets = secrets
         self._forbidden = ForbiddenAddresses(options.access_hosts + options.named_hosts)
         self._sessions: Dict[Any, Any] = {}
+        self._proxies: Dict[str, Dict[str, str]] = {}
         self._lock = threading.Lock()
 
     def settings_for(self, host: str, path: str = "") -> RegistrySettings:
@@ -235,16 +239,11 @@ class Transport:
 
     def _exchange(self, request: Request, session: Any, headers: Mapping[str, str], body: Any) -> Any:
         try:
-            return session.request(
-                request.method,
-                request.url,
-                headers=headers,
-                data=body,
-                stream=True,
-                allow_redirects=False,
-                timeout=self._timeout(request),
-                proxies=environment_proxies(request.url),
-            )
+            # To the adapter at once: what a session adds is cookies, netrc and redirects, none of which is wanted.
+            prepared = requests.PreparedRequest()
+            prepared.prepare(request.method, request.url, {**session.headers, **headers}, data=body)
+            timeout, proxies = self._timeout(request), self._proxies_for(request.url)
+            return session.get_adapter(request.url).send(prepared, stream=True, timeout=timeout, proxies=proxies)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = getattr(body, "failure", None)
             if failure is not None:
@@ -258,6 +257,13 @@ class Transport:
     def _timeout(self, request: Request) -> float:
         least = CLEANING_SECONDS if request.method == "DELETE" else 0.1
         return min(self.options.timeout, max(least, self.limits.remaining))
+
+    def _proxies_for(self, url: str) -> Dict[str, str]:
+        """The environment stays what it is for a run: it is asked once for each scheme, host and port."""
+        place = origin(url)
+        if place not in self._proxies:
+            self._proxies[place] = environment_proxies(url)
+        return self._proxies[place]
 
     def _check_time(self, request: Request) -> None:
         """Requests are not waited for beyond the time of the run: then that is the reason why they broke."""
@@ -283,7 +289,7 @@ class Transport:
         return b"".join(parts)[:limit]
 
     def blocks(self, answer: Answer, request: Request) -> Iterator[bytes]:
-        """The body as it came, in blocks of at most 1 MiB. Raises BodyBroken when it ends before its length."""
+        """The body as it came, in blocks of at most 128 KiB. Raises BodyBroken when it ends before its length."""
         raw, seen = answer.response.raw, 0
         expected = -1 if request.method == "HEAD" or answer.status in (204, 304) else answer.length
         while True:

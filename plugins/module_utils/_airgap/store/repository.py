@@ -42,7 +42,7 @@ class ArtifactRepository(ABC):
 
     @abstractmethod
     def open_blob(self, digest: str, size: int = -1) -> Blocks:
-        """The blob in blocks of about 1 MiB, digest and size checked while they pass. Raises NotFound."""
+        """The blob in blocks of at most 1 MiB, digest and size checked while they pass. Raises NotFound."""
 
 
 class WritableRepository(ArtifactRepository):

@@ -119,7 +119,7 @@ class TestLimits:
 
     @pytest.mark.parametrize(
         "bandwidth, piece",
-        [(0, LARGEST_PIECE), (100, SMALLEST_PIECE), (MIB, MIB // 4), (100 * MIB, LARGEST_PIECE)],
+        [(0, LARGEST_PIECE), (100, SMALLEST_PIECE), (MIB // 4, MIB // 16), (MIB, LARGEST_PIECE)],
     )
     def test_pieces_get_smaller_with_the_bandwidth(self, bandwidth, piece):
         assert limits_of(FakeTime(), bandwidth=bandwidth).piece == piece
@@ -127,10 +127,10 @@ class TestLimits:
     def test_each_direction_has_the_bandwidth(self):
         time = FakeTime()
         limits = limits_of(time, bandwidth=MIB)
-        for _number in range(9):
-            limits.received(MIB // 4, PLACE)
+        for _number in range(17):
+            limits.received(LARGEST_PIECE, PLACE)
         assert time.now == 2.0
-        limits.sent(MIB // 4, PLACE)
+        limits.sent(LARGEST_PIECE, PLACE)
         assert time.now == 2.0
 
     def test_time_that_is_over(self):

@@ -22,6 +22,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
 )
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.client import Registries
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.limits import LARGEST_PIECE
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import ConnectionOptions, RegistrySettings
 from ansible_collections.ocm.airgap.tests.support.oci_client import put, source_of
 
@@ -81,7 +82,7 @@ def test_round_trip_of_a_large_blob(repository, plain_registry):
     with repository.open_blob(digest_of(content), len(content)) as blocks:
         arrived = list(blocks)
     assert b"".join(arrived) == content
-    assert max(len(block) for block in arrived) <= MIB and len(arrived) <= 5
+    assert max(map(len, arrived)) == LARGEST_PIECE and len(arrived) == 25
     assert plain_registry.blobs()[digest_of(content)].read_bytes() == content
 
 
