@@ -87,7 +87,7 @@ options:
     description:
       - How many blobs are moved at the same time. Of requests that move next to nothing (manifests, mounts, blobs under 256 kB)
         at most four times as many are on their way.
-      - So is the number of connections to one host limited, to four times as many for all that is read, and to four times as many
+      - It limits the connections to one host as well, to four times as many for all that is read, and to four times as many
         for each target that is there.
     type: int
     default: 4
