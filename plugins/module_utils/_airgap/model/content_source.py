@@ -16,7 +16,7 @@ Blocks = ContextManager[Iterator[bytes]]
 OpenSource = Callable[[], Blocks]
 Result = TypeVar("Result")
 # So many blocks are read behind a fault, to tell whether it is one of the content or of its way here.
-BLOCKS_BEHIND_A_FAULT = 1024
+BLOCKS_BEHIND_A_FAULT = 8192
 
 
 class SeekableSource(ABC):

@@ -87,6 +87,13 @@ class TestContinued:
         assert read(server, -1) == CONTENT
         assert start_of(server.asked[1]) == SIZE
 
+    def test_line_that_breaks_in_every_mib(self, serve):
+        """It comes on: little of what has arrived goes with a break."""
+        server = serve(*[lambda asked: cut(start_of(asked) + 700_000, reset=True)(asked)] * 8, rest, retries=2)
+        assert read(server) == CONTENT
+        starts = [start_of(asked) for asked in server.asked]
+        assert starts == sorted(set(starts)) and len(starts) <= 7
+
     def test_retry_after_is_kept(self, serve):
         server = serve(cut(MIB), Reply(503, {"Retry-After": "7"}), rest)
         assert read(server) == CONTENT
