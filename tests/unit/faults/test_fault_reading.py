@@ -358,3 +358,15 @@ def test_f21_one_resource_changed_always(name, more, get, scene, tmp_path):
     wanted = HUGE if name == "app" else scene.text
     assert digest(wanted) in found.message and digest(faults.flipped(wanted)) in found.message and broken == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_f21_one_byte_changed_on_the_way_to_several_targets(new_scene):
+    """The one reading that all of them follow was wrong: there is one more, and no target fails."""
+    scene = new_scene(images=BIG)
+    path = f"/blobs/{digest(HUGE)}"
+    scene.begin(reading=[Rule("GET", path, faults.body(faults.flipped))])
+    into = scene.arguments()["target"]
+    scene.succeed(target=[into, f"{into}-too", str(scene.folder / "archive.ctf")])
+    assert scene.target.whole("into-too/team/app", scene.images["team/app"])
+    assert len(scene.reader.broken()) == 1 and len(scene.reader.seen("GET", path)) <= 4
+    converges(scene)
