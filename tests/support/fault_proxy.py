@@ -63,7 +63,7 @@ class Exchange:
         self.status = 0
         self.sent = 0
         self._body: Optional[bytes] = None
-        self._withheld = ""
+        self._withheld, self._lent = "", ""
 
     @property
     def received(self) -> int:
@@ -76,9 +76,9 @@ class Exchange:
             self._body = self._handler.read_body()
         return self._body
 
-    def forward(self, without: str = "") -> Answer:
-        """The registry's answer. without: a header that it does not get (lower case)."""
-        self._withheld = without
+    def forward(self, without: str = "", login: str = "") -> Answer:
+        """The registry's answer. without: a header that it does not get (lower case). login: what it gets as one."""
+        self._withheld, self._lent = without, login
         content = self.take_body()
         size = self.headers.get("content-length")
         connection = self._to_registry(int(size) if size else len(content))
@@ -108,6 +108,8 @@ class Exchange:
         for name, value in self._handler.headers.items():
             if name.lower() not in _HOP_BY_HOP + ("content-length", self._withheld):
                 connection.putheader(name, value)
+        if self._lent:
+            connection.putheader("Authorization", self._lent)
         if self._handler.secure:
             connection.putheader("X-Forwarded-Proto", "https")
         if size or self.method in ("POST", "PUT", "PATCH"):
@@ -179,12 +181,14 @@ class Rule:
     """Break exchanges whose method and path (with query) match completely and anywhere; which of them: their numbers.
 
     Of several rules the first one that matches and has this number decides; every rule counts all its matches.
+    may_rest: that it is never needed may be what the test shows.
     """
 
     method: str
     path: str
     action: Action
     numbers: Container[int] = (1,)
+    may_rest: bool = False
 
     def matches(self, exchange: Exchange) -> bool:
         return bool(re.fullmatch(self.method, exchange.method) and re.search(self.path, exchange.path))
@@ -194,19 +198,24 @@ class Rule:
 class Seen:
     """An exchange that the proxy had. start and end: monotonic seconds; status 0: it was never answered.
 
-    connections: open ones when it began, whatever they were used for.
+    connections: open ones when it began, whatever they were used for. rule: the place of the rule that broke it, -1 for
+    none.
     """
 
     method: str
     path: str
     headers: Dict[str, str]
     start: float
-    broken: bool = False
+    rule: int = -1
     status: int = 0
     sent: int = 0
     received: int = 0
     end: float = 0.0
     connections: int = 0
+
+    @property
+    def broken(self) -> bool:
+        return self.rule >= 0
 
 
 class FaultProxy:
@@ -269,6 +278,11 @@ class FaultProxy:
     def broken(self) -> List[Seen]:
         return [item for item in self.seen() if item.broken]
 
+    def resting(self) -> List[Rule]:
+        """Rules that broke nothing: a test that has some shows less than it says."""
+        used = {item.rule for item in self.seen()}
+        return [rule for place, rule in enumerate(self.rules) if place not in used and not rule.may_rest]
+
     def __enter__(self) -> "FaultProxy":
         self.start()
         return self
@@ -298,7 +312,7 @@ class _Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listening
         self.registry_port, self.tls = registry_port, tls
-        self._rules, self._counts = rules, [0] * len(rules)
+        self.rules, self._counts = rules, [0] * len(rules)
         self._healed = healed
         self._parent = os.getppid()
         self._lock = threading.Lock()
@@ -316,25 +330,25 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Broken connections are what this is for."""
 
-    def choose(self, exchange: Exchange) -> Optional[Action]:
-        """The action for an exchange, after it has been counted."""
+    def choose(self, exchange: Exchange) -> int:
+        """The place of the rule for an exchange, after it has been counted; -1 for none."""
         with self._lock:
             if self._healed.exists():
-                return None
-            chosen = None
-            for place, rule in enumerate(self._rules):
+                return -1
+            chosen = -1
+            for place, rule in enumerate(self.rules):
                 if rule.matches(exchange):
                     self._counts[place] += 1
-                    if chosen is None and self._counts[place] in rule.numbers:
-                        chosen = rule.action
+                    if chosen < 0 and self._counts[place] in rule.numbers:
+                        chosen = place
             return chosen
 
-    def arrived(self, exchange: Exchange, broken: bool) -> int:
+    def arrived(self, exchange: Exchange, rule: int) -> int:
         with self._lock:
             self._number += 1
             number, connections = self._number, self._connections
         head = {"method": exchange.method, "path": exchange.path, "headers": exchange.headers}
-        self._write(dict(head, number=number, start=time.monotonic(), broken=broken, connections=connections))
+        self._write(dict(head, number=number, start=time.monotonic(), rule=rule, connections=connections))
         return number
 
     def connected(self, more: int) -> None:
@@ -379,11 +393,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         exchange = Exchange(self, self.server.registry_port)
-        action = self.server.choose(exchange)
-        number = self.server.arrived(exchange, action is not None)
+        rule = self.server.choose(exchange)
+        number = self.server.arrived(exchange, rule)
         try:
-            if action:
-                action(exchange)
+            if rule >= 0:
+                self.server.rules[rule].action(exchange)
             else:
                 exchange.send(exchange.forward())
         finally:

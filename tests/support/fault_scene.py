@@ -97,9 +97,9 @@ class Scene:
         registry = self._stack.enter_context(run_registry(self.folder / name, options))
         return TokenPlace(registry, token_server) if token_server else RegistryPlace(registry, login)
 
-    def stranger(self, *rules: Rule) -> FaultProxy:
-        """A host that has nothing to do with this. Requests that no rule answers are answered with 502."""
-        found = FaultProxy(self.folder / f"stranger-{len(self.strangers)}", 0, rules)
+    def stranger(self, *rules: Rule, port: int = 0) -> FaultProxy:
+        """A host that has nothing to do with this. port: where it forwards to what no rule answers."""
+        found = FaultProxy(self.folder / f"stranger-{len(self.strangers)}", port, rules)
         self.strangers.append(self._stack.enter_context(found))
         return found
 
@@ -179,10 +179,12 @@ class Scene:
 def converges(scene: Scene, forgotten: int = 0) -> None:
     """What has to hold after every fault.
 
-    A run without it succeeds, and one more finds nothing to do; the target's content is whole; no upload session is
-    left; no output has a secret; no host saw a login that is not its own. forgotten: upload sessions that the registry
-    itself cannot end any more.
+    It was there: every rule of the proxies broke something. A run without it succeeds, and one more finds nothing to
+    do; the target's content is whole; no upload session is left; no output has a secret; no host saw a login that is
+    not its own. forgotten: upload sessions that the registry itself cannot end any more.
     """
+    for proxy in (scene.reader, scene.writer, *scene.strangers):
+        assert proxy.resting() == [], "nothing was broken"
     scene.reader.heal()
     scene.writer.heal()
     scene.succeed()

@@ -60,7 +60,7 @@ def reset_inside(share: float) -> Action:
 
     def act(exchange: Exchange) -> None:
         _begin(exchange, share)
-        time.sleep(0.05)  # RST overtakes what the other side has not read yet
+        time.sleep(0.3)  # RST overtakes what the other side has not read yet
         exchange.reset()
 
     return act

@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci import limits
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.retry import RetryPolicy
+from ansible_collections.ocm.airgap.tests.support.distributions import REGISTRY3
 from ansible_collections.ocm.airgap.tests.support.fault_scene import Scene
 from ansible_collections.ocm.airgap.tests.support.registry import BINARY
 
 
 @pytest.fixture
-def binary():
-    """The program of both registries; tests that are marked with BOTH get each."""
-    return BINARY
+def binary(request):
+    """The program of both registries: tests that are marked with BOTH get each, the cases of others take turns."""
+    case = getattr(request.node, "callspec", None)
+    return REGISTRY3 if REGISTRY3 and case and sum(case.indices.values()) % 2 else BINARY
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """Between two tries, unless a server says how long; a module that is a fork of the test has it, too."""
+    monkeypatch.setattr(limits, "RetryPolicy", partial(RetryPolicy, first_wait=0.02, max_wait=0.1))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import ssl
 import pytest
 
 from ansible_collections.ocm.airgap.tests.support import faults
+from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
 from ansible_collections.ocm.airgap.tests.support.fault_scene import (
     TARGET_LOGIN,
@@ -26,17 +27,24 @@ PROXY_SECRET = "canary-proxy-4729"
 
 
 @pytest.fixture
-def token_scene(new_scene, tmp_path_factory):
-    """A target that wants tokens of a service at the same name."""
+def tokens(tmp_path_factory):
+    """A token service at the registries' name."""
     user, password = TARGET_LOGIN
     server = TokenServer(tmp_path_factory.mktemp("tokens"), {user: password}, {user: {"*": "pull,push,delete"}})
     server.name = "localhost"
     with server:
-        scene = new_scene(token_server=server)
-        scene.tokens = server
-        yield scene
+        yield server
 
 
+@pytest.fixture
+def token_scene(new_scene, tokens):
+    """A target that wants tokens."""
+    scene = new_scene(token_server=tokens)
+    scene.tokens = tokens
+    return scene
+
+
+@BOTH
 def test_f11_tokens_that_live_shorter_than_the_transfer(token_scene):
     """They are renewed ahead of their end, and each is asked for with the password at its own service alone."""
     token_scene.tokens.lifetime = 1
@@ -47,6 +55,7 @@ def test_f11_tokens_that_live_shorter_than_the_transfer(token_scene):
     converges(token_scene)
 
 
+@BOTH
 def test_f11_token_that_is_refused_in_the_middle(token_scene):
     """401 in the middle: one new token, and the request is sent again with its body; nothing else is."""
     refused = [Rule("PUT", "/blobs/uploads/", faults.not_logged_in), Rule("PUT", "/manifests/", faults.not_logged_in)]
@@ -56,6 +65,7 @@ def test_f11_token_that_is_refused_in_the_middle(token_scene):
     converges(token_scene)
 
 
+@BOTH
 def test_f20_proxy_in_between(new_scene, authority, monkeypatch):
     """CONNECT with the login of the proxy, which goes there alone; the private authority is still demanded."""
     scene = new_scene(tls=authority.issue().server_context()).begin()
@@ -72,6 +82,7 @@ def test_f20_proxy_in_between(new_scene, authority, monkeypatch):
     converges(scene)
 
 
+@BOTH
 def test_f20_proxy_that_refuses(new_scene, authority, monkeypatch):
     """407 names the proxy's variables, not its password; nothing goes past the proxy."""
     scene = new_scene(tls=authority.issue().server_context()).begin()
@@ -118,6 +129,7 @@ def test_f45_certificates(name, new_scene, authority):
     check_secrets(scene)
 
 
+@BOTH
 def test_f45_unknown_authority_and_the_environment(new_scene, authority, monkeypatch):
     """Another host's authority is not enough; the entry's own one is, whatever the environment says."""
     scene = new_scene(tls=authority.issue().server_context()).begin()
@@ -130,6 +142,7 @@ def test_f45_unknown_authority_and_the_environment(new_scene, authority, monkeyp
     converges(scene)
 
 
+@BOTH
 def test_f45_from_https_to_http(new_scene, authority):
     """Neither a redirect, nor an upload address, nor a token realm leads from TLS to plain HTTP."""
     scene = new_scene(tls=authority.issue().server_context())
@@ -149,14 +162,29 @@ def test_f45_from_https_to_http(new_scene, authority):
     check_secrets(scene)
 
 
+@BOTH
 def test_f46_token_realm_on_a_foreign_host(scene):
-    """It is not asked, and the message says how to allow it; with that the password goes there and nowhere else."""
-    evil = scene.stranger(Rule(".*", "", faults.answer(200, b'{"token": "x"}'), EVERY))
+    """It is not asked, and the message says how to allow it."""
+    evil = scene.stranger(Rule(".*", "", faults.answer(200, b'{"token": "x"}'), EVERY, may_rest=True))
     evil_host = evil.host.replace("localhost", "127.0.0.1")
     header = f'Bearer realm="http://{evil_host}/token",service="registry"'
     scene.begin(writing=[Rule(".*", "", faults.refusal(401, "UNAUTHORIZED", WWW_Authenticate=header), EVERY)])
     outcome = scene.fail()
     assert evil_host in outcome.message and "token_realms" in outcome.message and evil.seen() == []
+    converges(scene)
+
+
+@BOTH
+def test_f46_token_realm_that_is_listed(new_scene, tokens):
+    """The password goes there, and nowhere else."""
+    tokens.name = "127.0.0.1"
+    scene = new_scene(token_server=tokens).begin()
+    assert "token_realms" in scene.fail().message and tokens.asked == []
+    entries = scene.arguments()["registries"]
+    scene.more["registries"] = [entries[0], dict(entries[1], token_realms=[tokens.realm.split("/")[2]])]
+    scene.succeed()
+    assert tokens.asked and all("Basic" in asked.headers["authorization"] for asked in tokens.asked)
+    assert not secrets_in(told(scene.writer)), "the registry saw the password"
     converges(scene)
 
 
@@ -170,6 +198,7 @@ def test_f46_a_realm_that_is_no_address(place, scene):
     converges(scene)
 
 
+@BOTH
 def test_f46_a_login_is_not_for_a_longer_name(scene):
     """The entry of one port is not used for another one of the same name."""
     stranger = scene.stranger(Rule(".*", "", faults.answer(401, WWW_Authenticate='Basic realm="x"'), EVERY))

@@ -22,6 +22,7 @@ from ansible_collections.ocm.airgap.tests.support.components import (
     reference,
     resource,
 )
+from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
 from ansible_collections.ocm.airgap.tests.support.fault_scene import APP, KIB, NAME, check_secrets, converges, noise
 from ansible_collections.ocm.airgap.tests.support.images import (
@@ -67,6 +68,7 @@ def served(new_scene):
     return serve
 
 
+@BOTH
 def test_f22_digest_string_games(served):
     """The grammar comes first: nothing of a wrong digest reaches a path or an address."""
     names = {
@@ -83,6 +85,7 @@ def test_f22_digest_string_games(served):
     served({name: with_layer(digest=value) for name, value in names.items()})
 
 
+@BOTH
 def test_f23_descriptor_sizes(served):
     """A size is part of what a descriptor names: a wrong one is refused, not corrected."""
     right = RIGHT["layers"][-1]["size"]
@@ -90,6 +93,7 @@ def test_f23_descriptor_sizes(served):
     served({str(size): with_layer(size=size) for size in sizes})
 
 
+@BOTH
 def test_f24_manifests(served):
     """Not JSON, too deep, too long, of no type or of two: refused, by name and without a traceback."""
     text = APP.raw.decode()
@@ -124,6 +128,7 @@ def put_raw(place, version, text):
     place.put_manifest(path, version, OCI_MANIFEST, json.dumps(manifest).encode())
 
 
+@BOTH
 def test_f25_component_descriptors(scene):
     """Aliases, tags that make objects, wrong shapes and names with strange characters are refused."""
     usual = yaml.safe_dump(component(NAME, version="2.0.0"))
@@ -147,6 +152,7 @@ def test_f25_component_descriptors(scene):
         named("nul\0"),
         named("right\u202eleft"),
         "\x00" + usual,
+        usual + "#" * 33 * 1024 * KIB,
     ]
     scene.begin()
     for text in cases:
@@ -216,6 +222,7 @@ def test_f30_accesses_that_nobody_may_follow(access, scene):
     check_secrets(scene)
 
 
+@BOTH
 def test_f30_hosts_that_are_not_listed(scene):
     """access_hosts: what it does not list is refused before the first request; redirects stay without a login."""
     stranger = scene.stranger()
@@ -233,6 +240,7 @@ def test_f30_hosts_that_are_not_listed(scene):
     converges(scene)
 
 
+@BOTH
 def test_f31_foreign_layers_and_data(ctf, scene, tmp_path):
     """Addresses inside a descriptor are never fetched, `data` is carried; all is kept byte by byte."""
     stranger = scene.stranger(Rule("GET", "", faults.answer(200, b"from elsewhere"), EVERY))
@@ -254,6 +262,7 @@ def test_f31_foreign_layers_and_data(ctf, scene, tmp_path):
     assert stranger.seen() == []
 
 
+@BOTH
 def test_f32_access_types_that_are_unknown(scene):
     """An error by default that says what could be done; never a resource that is silently not carried."""
     scene.begin()

@@ -80,6 +80,7 @@ def test_f38_a_disk_that_is_too_small(form, scene, tmp_path):
     converges(scene)
 
 
+@BOTH
 def test_f38_a_disk_that_is_full_in_the_middle(new_scene, tmp_path):
     """Nobody could know: told with its place, nothing that looks finished, and the next run reads nothing again."""
     content = image([noise("plain", 200 * KIB)], types={0: "application/vnd.oci.image.layer.v1.tar"})
@@ -157,13 +158,14 @@ def test_f39_killed_at_random_moments(new_scene):
 def test_f40_eight_transfers_into_one_registry(scene):
     """All of them succeed, and what they leave is what one leaves."""
     scene.begin()
-    running = [start_module("ocm_transfer", scene.arguments()) for _number in range(8)]
+    running = [start_module("ocm_transfer", scene.arguments(retries=10)) for _number in range(8)]
     outcomes = [process.wait() for process in running]
     scene.outcomes.extend(outcomes)
     assert [outcome.message for outcome in outcomes if outcome.failed] == []
     converges(scene)
 
 
+@BOTH
 def test_f40_a_manifest_that_another_run_was_writing(scene):
     """docker-registry 2.8 then finds the digest of the half-written file wrong: ours is right, and is sent again."""
     scene.begin(writing=[Rule("PUT", "/manifests/", faults.refusal(400, "DIGEST_INVALID"), (1, 3))])
@@ -190,6 +192,7 @@ def test_f40_eight_transfers_into_one_archive(form, scene, tmp_path):
     converges(scene)
 
 
+@BOTH
 def test_f41_a_clock_that_jumps(scene, monkeypatch):
     """Years forward and back while it runs: waits, retries and time limits do not notice."""
     shown = iter(range(10**9))

@@ -46,6 +46,7 @@ def test_f44_a_server_that_repeats_the_login(action, scene):
     converges(scene)
 
 
+@BOTH
 def test_f44_nothing_secret_on_the_disk(scene, tmp_path, monkeypatch):
     """Neither in an archive nor beside it nor in the folder for temporary files, also after a failure."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))

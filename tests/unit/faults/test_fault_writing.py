@@ -12,7 +12,15 @@ import pytest
 from ansible_collections.ocm.airgap.tests.support import faults
 from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.fault_proxy import EVERY, Rule
-from ansible_collections.ocm.airgap.tests.support.fault_scene import KIB, LARGE, NAME, converges, noise
+from ansible_collections.ocm.airgap.tests.support.fault_scene import (
+    KIB,
+    LARGE,
+    NAME,
+    TARGET_LOGIN,
+    basic,
+    converges,
+    noise,
+)
 from ansible_collections.ocm.airgap.tests.support.images import digest, image
 from ansible_collections.ocm.airgap.tests.support.registry import BINARY
 
@@ -82,6 +90,7 @@ def test_f13_upload_location(change, scene):
     converges(scene)
 
 
+@BOTH
 def test_f13_upload_location_on_another_host(scene):
     """No login goes there; what it answers is told under the name of the registry."""
     stranger = scene.stranger(Rule("PUT", "", faults.answer(401, WWW_Authenticate='Basic realm="give it"'), EVERY))
@@ -90,6 +99,29 @@ def test_f13_upload_location_on_another_host(scene):
     outcome = scene.fail()
     assert scene.writer.host in outcome.message and stranger.seen("PUT")
     assert all("authorization" not in seen.headers for seen in stranger.seen())
+
+
+def vouched(exchange):
+    """A storage that takes what the registry has let through."""
+    exchange.send(exchange.forward(without="authorization", login=f"Basic {basic(*TARGET_LOGIN)}"))
+
+
+@BOTH
+def test_f13_upload_location_on_another_host_that_takes_it(scene):
+    """It gets the content, and no login."""
+    port = scene.target.registry.port
+    storage = scene.stranger(Rule("PUT", "", vouched, EVERY), port=port)
+
+    def moved(exchange):
+        found = exchange.forward()
+        parts = urlsplit(found.header("Location"))
+        exchange.send(found.having(Location=f"{storage.url}{parts.path}?{parts.query}"))
+
+    scene.begin(writing=[Rule("POST", PUT_BLOB, moved, EVERY)])
+    scene.succeed()
+    assert scene.writer.seen("PUT", PUT_BLOB) == []
+    assert storage.seen("PUT") and all("authorization" not in seen.headers for seen in storage.seen())
+    converges(scene)
 
 
 @BOTH
@@ -119,6 +151,7 @@ def test_f15_a_registry_that_knows_no_mounts_at_all(status, scene):
     converges(scene)
 
 
+@BOTH
 def test_f15_a_body_that_is_too_large(scene):
     """413 ends with a message that names blob, registry and the probable reason."""
     scene.begin(writing=[Rule("PUT", PUT_LARGE, faults.answer(413), EVERY)])
@@ -129,23 +162,48 @@ def test_f15_a_body_that_is_too_large(scene):
     converges(scene)
 
 
+def lose(registry, path, key):
+    """A blob goes out of a repository and off the disk."""
+    (registry.storage / f"repositories/{path}/_layers/sha256/{key[7:]}/link").unlink()
+    registry.blobs()[key].unlink()
+
+
 @BOTH
 def test_f18_manifest_refused_because_of_a_missing_blob(scene):
-    """A registry that lost a blob in between gets it again."""
+    """A registry that lost a blob between its upload and the manifest gets it again."""
+
+    def losing(exchange):
+        lose(scene.target.registry, "into/team/app", digest(LARGE))
+        exchange.send(exchange.forward())
+
+    scene.begin(writing=[Rule("PUT", "team/app/manifests/", losing)])
+    scene.succeed()
+    assert [seen.status for seen in scene.writer.broken()] in ([400], [404])
+    assert len([seen for seen in scene.writer.seen("PUT", PUT_LARGE) if seen.status == 201]) == 2
+    converges(scene)
+
+
+@BOTH
+def test_f18_a_blob_that_was_lost_since_the_last_run(scene):
+    """Together with the manifest that needs it."""
     scene.begin()
     scene.succeed()
-    path = "into/team/app"
-    scene.target.delete_manifest(path, scene.images["team/app"].digest)
-    lost = scene.target.registry.storage / f"repositories/{path}/_layers/sha256/{digest(LARGE)[7:]}/link"
-    lost.unlink()
-    scene.target.registry.blobs()[digest(LARGE)].unlink()
+    scene.target.delete_manifest("into/team/app", scene.images["team/app"].digest)
+    lose(scene.target.registry, "into/team/app", digest(LARGE))
     scene.succeed()
     converges(scene)
 
 
 @BOTH
-def test_f19_a_blob_that_is_not_seen_at_once(scene):
-    """404 to the first looks after it was written: what was written is not called lost."""
-    scene.begin(writing=[Rule("HEAD", "/manifests/|/blobs/", faults.answer(404), range(4, 9))])
+def test_f19_what_was_written_is_not_seen_at_once(scene):
+    """Nothing is called lost: it is brought again, whether its upload's answer was lost or another run comes."""
+    scene.begin(
+        writing=[
+            Rule("PUT", PUT_LARGE, faults.answer_lost),
+            Rule("HEAD", "/manifests/|/blobs/", faults.answer(404), EVERY),
+        ]
+    )
     scene.succeed()
+    assert len([seen for seen in scene.writer.seen("PUT", PUT_LARGE) if seen.received]) == 2
+    assert scene.succeed().resource_actions()["app"] == "restored"
     converges(scene)

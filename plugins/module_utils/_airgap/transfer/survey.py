@@ -297,7 +297,8 @@ class Survey:
         """The artifact's manifests, without those that the repository at `path` of the target is known to hold."""
         key = (content.repository.name, digest, path)
         if key not in self._trees:
-            main = content.repository.get_manifest(content.reference or digest)
+            # A tag was resolved once; by now it may stand for something else.
+            main = content.repository.get_manifest(content.reference if is_digest(content.reference) else digest)
             if main.digest != digest or wanted_digest(facts.hint) not in ("", digest):
                 raise DigestMismatch(
                     f"{facts.label}: the artifact at {content.repository.name} is {main.digest}, "
