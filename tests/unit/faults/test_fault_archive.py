@@ -14,9 +14,11 @@ import tarfile
 
 import pytest
 
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.store import archive_files, safe_tar
 from ansible_collections.ocm.airgap.tests.support.components import component, local, put_component
 from ansible_collections.ocm.airgap.tests.support.fault_scene import KIB, NAME, check_secrets, noise
 from ansible_collections.ocm.airgap.tests.support.images import digest
+from ansible_collections.ocm.airgap.tests.support.modules import fail, succeed
 from ansible_collections.ocm.airgap.tests.support.places import CtfPlace
 
 TEXT = noise("text", 30 * KIB)
@@ -100,6 +102,61 @@ def test_f33_sizes_that_cannot_be(ctf, refused, tmp_path):
     refused(path)
 
 
+TWINS = ["blobs/sha256." + "a" * 64, "blobs/SHA256." + "a" * 64]
+EXCESS = {
+    "twins": [member(name, content=b"x") for name in TWINS],
+    "a-long-name": [member("x" * 5000, content=b"x")],
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["tar", "tgz"])
+@pytest.mark.parametrize("name", EXCESS)
+def test_f33_names_that_make_trouble_elsewhere(name, zipped, ctf, refused, tmp_path):
+    """Two that some file systems take for one, and one that no file system takes."""
+    path = tar_file(tmp_path / ("x.tgz" if zipped else "x.tar"), ctf, *EXCESS[name], zipped=zipped)
+    refused(path, EXCESS[name][-1][0].name[:70])
+
+
+def test_f33_headers_without_end(ctf, tmp_path):
+    """What holds for all entries is kept in memory: it has a limit."""
+    folder = member("folder", tarfile.DIRTYPE)[0].tobuf(tarfile.GNU_FORMAT)
+    headers = [tarfile.TarInfo.create_pax_global_header({f"name{number}": "value"}) + folder for number in range(1001)]
+    path = tmp_path / "x.tar"
+    path.write_bytes(b"".join(headers) + bytes(1024))
+    assert "more than 1000 global headers" in info(path).message
+
+
+def info(path, **options):
+    """The end of a module that only reads the archive."""
+    outcome = fail("ocm_component_info", dict(repository=str(path)), **options)
+    assert str(path) in outcome.message
+    return outcome
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["tar", "tgz"])
+def test_f33_ten_million_entries(zipped, monkeypatch, tmp_path):
+    """Refused after those that are allowed, which are fewer here. Nothing is unpacked to the end before."""
+    monkeypatch.setattr(archive_files, "MAX_ENTRIES", 5_000)
+    headers = b"".join(member(f"blobs/{number}", tarfile.DIRTYPE)[0].tobuf(tarfile.GNU_FORMAT) for number in range(2000))
+    path = tmp_path / ("x.tgz" if zipped else "x.tar")
+    path.write_bytes(gzip.compress(headers, 1) * 5000 if zipped else headers * 3)
+    assert "more than 5000 entries" in info(path).message
+
+
+def test_f33_an_index_of_ten_million_entries(ctf):
+    """Told by its size, before it is read."""
+    os.truncate(ctf.folder / "artifact-index.json", 10**9)
+    assert "over the limit" in info(ctf.folder).message
+
+
+def test_f33_an_index_that_grows_in_memory(ctf):
+    """Twenty million empty lists, each of which takes twenty times the room of its text."""
+    lists = b"[]," * (20 * 10**6)
+    (ctf.folder / "artifact-index.json").write_bytes(b'{"schemaVersion":1,"artifacts":[' + lists + b"[]]}")
+    outcome = info(ctf.folder, fresh=True)
+    assert "values" in outcome.message and outcome.peak < 300 * KIB * KIB
+
+
 def cut(raw):
     return raw[: len(raw) // 2]
 
@@ -114,6 +171,46 @@ def test_f34_gzip_that_is_damaged(change, ctf, refused, tmp_path):
     path = tar_file(tmp_path / "x.tgz", ctf, zipped=True)
     path.write_bytes(change(path.read_bytes()))
     refused(path)
+
+
+def bomb(size):
+    """Gzip of so many zeros, in as many members as it takes: a thousandth of it."""
+    return gzip.compress(bytes(KIB * KIB), 9) * (size // (KIB * KIB))
+
+
+@pytest.fixture
+def little_allowed(monkeypatch):
+    monkeypatch.setattr(safe_tar, "UNPACKED_FREELY", 32 * KIB * KIB)
+
+
+@pytest.mark.parametrize("begins", ["at-once", "behind-the-tar"])
+def test_f34_a_bomb_for_an_archive(begins, little_allowed, ctf, tmp_path):
+    """Terabytes of zeros: refused by what it unpacks to, measured by its own size."""
+    path = tmp_path / "x.tgz"
+    whole = tar_file(path, ctf, zipped=True).read_bytes()
+    path.write_bytes((whole if begins == "behind-the-tar" else b"") + bomb(4 * KIB**3))
+    assert "200 times its size" in info(path).message
+
+
+def test_f34_a_bomb_in_an_archive(little_allowed, ctf, tmp_path):
+    """As an image's artifact set, and as a folder to unpack."""
+    inner = gzip.compress(tarfile.TarInfo("file").tobuf() + bytes(1024)) + bomb(4 * KIB**3)
+    image_type = "application/vnd.oci.image.manifest.v1+tar+gzip"
+    blobs = [local("image", inner, image_type, "team/app:1.0"), local("folder", inner, "application/x-tgz")]
+    put_component(ctf, component(NAME, blobs, "3.0.0"))
+    moved = fail("ocm_transfer", dict(source=str(ctf.folder), target=str(tmp_path / "x"), component=NAME, version="3.0.0"))
+    assert "200 times its size" in moved.message and "resource image" in moved.message and not (tmp_path / "x").exists()
+    call = dict(repository=str(ctf.folder), component=NAME, version="3.0.0", resource="folder")
+    outcome = fail("ocm_resource", dict(call, dest=str(tmp_path / "out"), extract=True))
+    assert "200 times its size" in outcome.message and not (tmp_path / "out").exists()
+
+
+def test_f34_zeros_that_are_meant(ctf, tmp_path):
+    """Much smaller than what it unpacks to, but little of it."""
+    put_component(ctf, component(NAME, [local("zeros", bytes(64 * KIB * KIB))], "4.0.0"))
+    path = tar_file(tmp_path / "x.tgz", ctf, zipped=True)
+    assert path.stat().st_size < KIB * KIB
+    assert succeed("ocm_component_info", dict(repository=str(path))).result["component_versions"]
 
 
 def without_blob(place):

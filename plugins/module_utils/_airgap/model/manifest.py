@@ -28,6 +28,8 @@ OCI_NAMES = {DOCKER_INDEX: OCI_INDEX, DOCKER_MANIFEST: OCI_MANIFEST}
 
 MAX_MANIFEST_SIZE = 8 * 1024 * 1024
 MAX_JSON_DEPTH = 100
+# Empty lists take twenty times the room of their text.
+MAX_JSON_VALUES = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,12 @@ class Manifest:
 
 
 def parse_json(raw: bytes, where: str) -> Mapping[str, Any]:
-    """Read a JSON object from outside: UTF-8, no duplicate keys, no NaN, depth capped. Raises InvalidContent."""
+    """Read a JSON object from outside: UTF-8, no duplicate keys, no NaN, depth and number of values capped.
+
+    Raises InvalidContent.
+    """
+    if sum(map(raw.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
+        raise InvalidContent(f"{where}: the JSON text has more than {MAX_JSON_VALUES} values.")
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:

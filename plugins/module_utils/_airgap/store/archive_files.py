@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import tarfile
 import tempfile
@@ -26,17 +27,19 @@ from .parts import JoinedParts, open_parts
 from .safe_tar import (
     BLOCK,
     END_OF_ARCHIVE,
+    BlockReader,
     CheckedTarInfo,
     check_kind,
     gunzip,
     is_gzip,
+    members_of,
     padding,
     safe_name,
     tar_entry,
 )
 
 MAX_INDEX_SIZE = 64 * 1024 * 1024
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 250_000
 PARTIAL = ".part-"
 # Bytes of a file: (how many, from where) -> content
 ReadAt = Callable[[int, int], bytes]
@@ -76,7 +79,9 @@ def check_room(path: str, size: int, hint: str = "") -> None:
 
 
 class ArchiveFiles(ABC):
-    """Named files of an archive. Names are relative, `blobs/sha256.<hex>`."""
+    """Named files of an archive. Names are relative, `blobs/sha256.<hex>`. path: where the archive lies."""
+
+    path: str
 
     @abstractmethod
     def size(self, name: str) -> Optional[int]:
@@ -94,7 +99,7 @@ class ArchiveFiles(ABC):
         """A small file whole. Raises NotFound, InvalidContent above `limit` bytes."""
         size = self.size(name)
         if size is not None and size > limit:
-            raise InvalidContent(f"{name}: {size} bytes are over the limit of {limit}.")
+            raise InvalidContent(f"{self.path}: {name} has {size} bytes, which are over the limit of {limit}.")
         with self.open(name) as blocks:
             return b"".join(blocks)
 
@@ -298,8 +303,7 @@ def _unpacked(file: BinaryIO, path: str) -> BinaryIO:
     try:
         file.seek(0)
         with room_needed(f"{path}, unpacked to {tempfile.gettempdir()}"):
-            for block in gunzip(iter(lambda: file.read(BLOCK), b""), path):
-                unpacked.write(block)
+            _check_count(_kept(gunzip(iter(lambda: file.read(BLOCK), b""), path), unpacked), path)
             unpacked.flush()
     except BaseException:
         unpacked.close()
@@ -309,21 +313,48 @@ def _unpacked(file: BinaryIO, path: str) -> BinaryIO:
     return unpacked
 
 
+def _kept(blocks: Iterator[bytes], file: BinaryIO) -> Iterator[bytes]:
+    for block in blocks:
+        file.write(block)
+        yield block
+
+
+def _check_count(blocks: Iterator[bytes], path: str) -> None:
+    """Read a tar to its end. Raises InvalidContent, before all of it is unpacked, for one with too many entries."""
+    try:
+        stream = io.BufferedReader(BlockReader(blocks), BLOCK)
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK, tarinfo=CheckedTarInfo) as archive:
+            for count, _member in enumerate(members_of(archive)):
+                _refuse_more(count, path)
+    except (tarfile.TarError, RecursionError):
+        pass  # told when the whole is looked at
+    for _block in blocks:
+        pass
+
+
+def _refuse_more(count: int, path: str) -> None:
+    if count >= MAX_ENTRIES:
+        raise InvalidContent(f"{path}: the tar has more than {MAX_ENTRIES} entries.")
+
+
 def _places(file: BinaryIO, path: str) -> Dict[str, Tuple[int, int]]:
     """Where in the tar each regular file lies: name -> (offset, size)."""
     places: Dict[str, Tuple[int, int]] = {}
+    folded: Dict[str, str] = {}
     file.seek(0, os.SEEK_END)
     length = file.tell()
     file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:", tarinfo=CheckedTarInfo) as archive:
-            for count, member in enumerate(archive):
-                if count >= MAX_ENTRIES:
-                    raise InvalidContent(f"{path}: the tar has more than {MAX_ENTRIES} entries.")
+            for count, member in enumerate(members_of(archive)):
+                _refuse_more(count, path)
                 check_kind(member, path)
                 name = safe_name(member.name, path)
                 if name in places:
                     raise InvalidContent(f"{path}: the entry {name!r} stands twice.")
+                if folded.setdefault(name.casefold(), name) != name:
+                    twin = folded[name.casefold()]
+                    raise InvalidContent(f"{path}: the entries {twin!r} and {name!r} differ by upper and lower case alone.")
                 if member.offset_data + member.size > length:
                     raise InvalidContent(f"{path}: the tar is cut off in {name!r}.", "Copy the archive again.")
                 if member.isreg():

@@ -336,7 +336,7 @@ class TarTarget:
         self._part_size = part_size or (base.part_size if base else 0)
         self.other_form = base is not None and base.part_size != self._part_size
         # What an unfinished run has put into its index is not in the tar yet; its blobs are used.
-        self.ctf = Ctf(path, _Layers(self._staging, base), self._staging, _Layers(base))
+        self.ctf = Ctf(path, _Layers(path, self._staging, base), self._staging, _Layers(path, base))
 
     @property
     def size(self) -> int:
@@ -418,8 +418,9 @@ def _empty_folder(path: str) -> None:
 class _Layers(ArchiveFiles):
     """New files over old ones."""
 
-    def __init__(self, *layers: Optional[ArchiveFiles]) -> None:
+    def __init__(self, path: str, *layers: Optional[ArchiveFiles]) -> None:
         self._layers = [layer for layer in layers if layer]
+        self.path = path
 
     def size(self, name: str) -> Optional[int]:
         return next((size for size in (layer.size(name) for layer in self._layers) if size is not None), None)

@@ -28,6 +28,11 @@ BLOCK = 1024 * 1024
 FIXED_TIME = 1640995200
 END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
 MAX_EXTENSION_SIZE = 1024 * 1024
+# What holds for all entries that follow is kept: a Git archive has its commit there.
+MAX_GLOBAL_SIZE, MAX_GLOBAL_NAMES = 4096, 1000
+MAX_NAME_LENGTH = 4096
+# Gzip may unpack to so many bytes, and beyond that to so many times its own size.
+UNPACKED_FREELY, MAX_RATIO = 512 * 1024 * 1024, 200
 _EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
@@ -79,7 +84,8 @@ class CheckedTarInfo(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf, encoding, errors):
         info = super().frombuf(buf, encoding, errors)
-        if info.size < 0 or (info.type in _EXTENSIONS and info.size > MAX_EXTENSION_SIZE):
+        limit = MAX_GLOBAL_SIZE if info.type == tarfile.XGLTYPE else MAX_EXTENSION_SIZE
+        if info.size < 0 or (info.type in _EXTENSIONS and info.size > limit):
             raise tarfile.ReadError(f"a header with the size {info.size}")
         return info
 
@@ -98,10 +104,12 @@ def plain(blocks: Iterable[bytes], where: str) -> Iterator[bytes]:
 
 
 def gunzip(blocks: Iterable[bytes], where: str) -> Iterator[bytes]:
-    """Unpack gzip of one or several members, at most BLOCK bytes at a time. Raises InvalidContent for damage."""
+    """Unpack gzip of one or several members, at most BLOCK bytes at a time. Raises InvalidContent for damage and excess."""
     unpacker = zlib.decompressobj(31)
+    allowed = UNPACKED_FREELY
     try:
         for block in blocks:
+            allowed += MAX_RATIO * len(block)
             piece = b""
             while block or (len(piece) == BLOCK and not unpacker.eof):
                 if unpacker.eof:
@@ -111,6 +119,12 @@ def gunzip(blocks: Iterable[bytes], where: str) -> Iterator[bytes]:
                     continue
                 piece = unpacker.decompress(block, BLOCK)
                 block = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+                allowed -= len(piece)
+                if allowed < 0:
+                    raise InvalidContent(
+                        f"{where}: the gzip file unpacks to more than {UNPACKED_FREELY} bytes and {MAX_RATIO} times its size.",
+                        "It is damaged or made to fill the disk. If it is meant so, unpack it with gunzip.",
+                    )
                 yield piece
     except zlib.error as error:
         raise InvalidContent(f"{where}: not a readable gzip file ({error}).") from None
@@ -128,7 +142,7 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
     try:
         stream = io.BufferedReader(BlockReader(plain(blocks, where)), BLOCK)
         with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK, tarinfo=CheckedTarInfo) as archive:
-            for member in archive:
+            for member in members_of(archive):
                 name = safe_name(member.name, where)
                 check_kind(member, where)
                 total += member.size
@@ -148,6 +162,15 @@ def tar_entries(blocks: Iterable[bytes], where: str, limits: Limits = Limits()) 
         raise InvalidContent(f"{where}: not a readable tar archive (headers of headers without end).") from None
 
 
+def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar; tarfile would keep all that it has seen. Raises tarfile.ReadError for excess."""
+    for member in archive:
+        archive.members = []
+        if len(archive.pax_headers) > MAX_GLOBAL_NAMES:
+            raise tarfile.ReadError(f"more than {MAX_GLOBAL_NAMES} global headers")
+        yield member
+
+
 def read_files(blocks: Iterable[bytes], where: str, limits: Limits) -> Dict[str, bytes]:
     """The regular files of a tar in memory, path -> content. Raises InvalidContent, see tar_entries."""
     return {entry.name: b"".join(entry.blocks()) for entry in tar_entries(blocks, where, limits) if not entry.is_folder}
@@ -155,6 +178,8 @@ def read_files(blocks: Iterable[bytes], where: str, limits: Limits) -> Dict[str,
 
 def safe_name(name: str, where: str) -> str:
     """The entry's path below the root, `.` for the root itself. Raises InvalidContent for names that leave it."""
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidContent(f"{where}: the name {name[:100]!r}... of an entry has {len(name)} characters.")
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise InvalidContent(f"{where}: the entry {name!r} would lie outside of the folder.")
