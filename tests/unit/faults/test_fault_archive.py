@@ -79,6 +79,7 @@ HOSTILE = {
     "hard-link": [member("hard", tarfile.LNKTYPE, "/etc/hostname")],
     "device": [member("device", tarfile.CHRTYPE)],
     "fifo": [member("fifo", tarfile.FIFOTYPE)],
+    "sparse": [member("sparse", tarfile.GNUTYPE_SPARSE)],
     "twice": [member("artifact-index.json", content=b'{"schemaVersion":1,"artifacts":[]}')],
 }
 
@@ -115,6 +116,19 @@ def test_f33_names_that_make_trouble_elsewhere(name, zipped, ctf, refused, tmp_p
     """Two that some file systems take for one, and one that no file system takes."""
     path = tar_file(tmp_path / ("x.tgz" if zipped else "x.tar"), ctf, *EXCESS[name], zipped=zipped)
     refused(path, EXCESS[name][-1][0].name[:70])
+
+
+PAX = {"size": (str(8 * 1024**4), "cut off"), "path": ("../outside/file", "outside of the folder")}
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["tar", "tgz"])
+@pytest.mark.parametrize("field", PAX)
+def test_f33_extended_headers_that_say_otherwise(field, zipped, ctf, refused, tmp_path):
+    """What an extended header says instead of the usual one is held against the same rules."""
+    value, told = PAX[field]
+    hostile = member("blobs/file", content=b"x")
+    hostile[0].pax_headers = {field: value}
+    refused(tar_file(tmp_path / ("x.tgz" if zipped else "x.tar"), ctf, hostile, zipped=zipped), told)
 
 
 def test_f33_headers_without_end(ctf, tmp_path):
@@ -165,12 +179,32 @@ def flipped_end(raw):
     return raw[:-6] + bytes([raw[-6] ^ 1]) + raw[-5:]
 
 
-@pytest.mark.parametrize("change", [cut, flipped_end, lambda raw: b"", lambda raw: b"\x1f\x8b" + noise("x", 999)])
+def with_garbage(raw):
+    return raw + b"garbage"
+
+
+def empty(_raw):
+    return b""
+
+
+def no_gzip(_raw):
+    return b"\x1f\x8b" + noise("x", 999)
+
+
+@pytest.mark.parametrize("change", [cut, flipped_end, with_garbage, empty, no_gzip])
 def test_f34_gzip_that_is_damaged(change, ctf, refused, tmp_path):
-    """Cut off, with a wrong checksum, empty, no gzip at all."""
+    """Cut off, with a wrong checksum, with something behind it, empty, no gzip at all."""
     path = tar_file(tmp_path / "x.tgz", ctf, zipped=True)
     path.write_bytes(change(path.read_bytes()))
     refused(path)
+
+
+def test_f34_gzip_of_several_members(ctf, tmp_path):
+    """One behind the other, with zeros between them, is gzip as well."""
+    raw = tar_file(tmp_path / "x.tar", ctf).read_bytes()
+    path = tmp_path / "x.tgz"
+    path.write_bytes(gzip.compress(raw[:1000]) + gzip.compress(raw[1000:]) + bytes(100))
+    assert succeed("ocm_component_info", dict(repository=str(path))).result["component_versions"]
 
 
 def bomb(size):
