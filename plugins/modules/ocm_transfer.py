@@ -166,7 +166,8 @@ options:
         to, one JSON object a line, at most twice a second, besides one for each image that is complete and one at the end.
       - Each has C(event) (V(moving), V(image) or V(end)), C(time), C(bytes), C(blobs) and C(images) with C(done) and C(total),
         C(rate) in bytes a second, C(seconds) that have passed and C(seconds_left), null while nobody can tell; with V(image)
-        also C(image) and C(target). The totals of an archive are upper bounds.
+        also C(image) and C(target). The totals of an archive are upper bounds. The guide
+        R(How far a transfer is,ansible_collections.ocm.airgap.docsite.progress) shows how to look at it.
       - Nothing is written in check mode, and nothing when there is nothing to do but the last line.
     type: path
 seealso:
