@@ -16,6 +16,7 @@ from ..oci.client import Registries
 from ..oci.journal import UploadJournal
 from ..oci.library import ORAS_IMPORT_ERROR
 from ..oci.limits import Limits
+from ..oci.session import Trust
 from ..oci.settings import ConnectionOptions
 from ..store.yaml_text import YAML_IMPORT_ERROR
 from .module import SHORT_SECRET, Context, run_module
@@ -66,6 +67,7 @@ class RegistryContext(Context):
         super().__init__(module)
         self._open: List[Registries] = []
         self._limits: Optional[Limits] = None
+        self._trust = Trust()
         _warn_of_short_secrets(module)
 
     def connect(
@@ -77,7 +79,9 @@ class RegistryContext(Context):
         """
         options = options or ConnectionOptions.from_params(self.params)
         self._limits = self._limits or Limits(options)
-        registries = Registries(options, self.mask, self._run_program, self._limits, journal=journal)
+        registries = Registries(
+            options, self.mask, self._run_program, self._limits, journal=journal, trust=self._trust
+        )
         self._open.append(registries)
         return registries
 

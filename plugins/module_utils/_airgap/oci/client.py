@@ -25,7 +25,7 @@ from .journal import UploadJournal
 from .library import requests
 from .limits import Limits
 from .retry import TryAgain
-from .session import BLOCK_SIZE
+from .session import BLOCK_SIZE, Trust
 from .settings import ConnectionOptions, RegistrySettings, split_location
 from .traffic import Traffic
 from .transport import Answer, Transport, join, origin
@@ -43,8 +43,8 @@ class Registries:
 
     chunk_size: bytes; a larger blob is written in chunks of that size. journal: where those that are open are kept.
     on_secret is called with every password and token that is read or received, so that output can be masked.
-    run_program runs credential helpers; without it an auth file that names one is an error. limits: those of the run,
-    shared with its other connections.
+    run_program runs credential helpers; without it an auth file that names one is an error. limits, trust: those of the
+    run, shared with its other connections.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Registries:
         limits: Optional[Limits] = None,
         chunk_size: int = CHUNK_SIZE,
         journal: Optional[UploadJournal] = None,
+        trust: Optional[Trust] = None,
     ) -> None:
         self._chunk_size = chunk_size
         self._limits = limits or Limits(options)
@@ -63,7 +64,7 @@ class Registries:
         self.options = options
         self._secrets = Secrets(on_secret)
         self._store = CredentialStore(options, self._secrets, run_program=run_program)
-        self._transport = Transport(options, self.traffic, self._secrets, self._limits)
+        self._transport = Transport(options, self.traffic, self._secrets, self._limits, trust)
         self._connections: Dict[Tuple[RegistrySettings, bool], RegistryConnection] = {}
         self._states: Dict[str, HostState] = {}
         self._lock = threading.RLock()

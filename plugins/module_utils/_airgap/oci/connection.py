@@ -19,10 +19,9 @@ from .failures import Place, status_error, what_was_said
 from .journal import UploadJournal
 from .library import Container, Registry, not_used
 from .retry import RETRYABLE_STATUSES, Retrier, TryAgain
-from .session import configure
+from .session import SessionOptions, configure
 from .settings import RegistrySettings
 from .transport import DOCKER_HUB_API, MAX_JSON, Answer, Request, Transport, host_of, origin
-from .watched import Remaining
 
 CHUNK_SIZE = 64 * 1024 * 1024
 _STORAGE_REFUSED = (401, 403, 410)
@@ -168,8 +167,8 @@ class RegistryConnection(Registry):
             settings, plain_http, lambda path: store.find(settings.host, path), self._send_token, transport.secrets
         )
 
-    def _configured_session(self, settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
-        return configure(self.session, settings, concurrency, remaining)
+    def _configured_session(self, settings: RegistrySettings, options: SessionOptions) -> Any:
+        return configure(self.session, settings, options)
 
     def get_container(self, name: Any) -> RepositoryContainer:
         """The URL builder of a repository path."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 import warnings
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from ..model.errors import InvalidInput
 from .library import HTTPAdapter, requests, urllib3
@@ -68,6 +70,36 @@ def _load(action: Any, where: str) -> None:
         raise InvalidInput(f"{where}: no usable PEM content.") from None
 
 
+class Trust:
+    """The TLS contexts of a run. Entries with the same TLS keys share one: to load the authorities takes long.
+
+    Safe for several threads.
+    """
+
+    def __init__(self) -> None:
+        self._contexts: Dict[Any, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+
+    def context(self, settings: RegistrySettings) -> ssl.SSLContext:
+        """Raises InvalidInput that names the entry and the file that cannot be used."""
+        key = tls_keys(settings)
+        with self._lock:
+            if key not in self._contexts:
+                self._contexts[key] = tls_context(settings)
+            return self._contexts[key]
+
+
+def tls_keys(settings: RegistrySettings) -> Tuple[Any, ...]:
+    """What an entry says of TLS."""
+    return (
+        settings.ca_path,
+        settings.ca_data,
+        settings.client_cert,
+        settings.client_key,
+        settings.validate_certs,
+    )
+
+
 class TrustingAdapter(HTTPAdapter):
     """An adapter with a TLS context of its own; requests' bundle of authorities is never mixed in.
 
@@ -105,14 +137,23 @@ class TrustingAdapter(HTTPAdapter):
         """The context decides alone."""
 
 
-def configure(session: Any, settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
+@dataclass(frozen=True)
+class SessionOptions:
+    """What all sessions of a run have in common. remaining: see TrustingAdapter."""
+
+    concurrency: int
+    remaining: Remaining
+    trust: Trust
+
+
+def configure(session: Any, settings: RegistrySettings, options: SessionOptions) -> Any:
     """Prepare a requests session for one host and return it. Raises InvalidInput (certificates)."""
     session.trust_env = False
     session.get_redirect_target = _no_target
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-    adapter = TrustingAdapter(tls_context(settings), max(10, 5 * concurrency), remaining)
+    adapter = TrustingAdapter(options.trust.context(settings), max(10, 5 * options.concurrency), options.remaining)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     if not settings.validate_certs:
@@ -124,8 +165,8 @@ def _no_target(_response: Any) -> None:
     """Redirects are Transport's business: requests reads their bodies without a limit, even when it does not follow."""
 
 
-def new_session(settings: RegistrySettings, concurrency: int, remaining: Remaining) -> Any:
-    return configure(requests.Session(), settings, concurrency, remaining)
+def new_session(settings: RegistrySettings, options: SessionOptions) -> Any:
+    return configure(requests.Session(), settings, options)
 
 
 def environment_proxies(url: str) -> Dict[str, str]:

@@ -21,7 +21,7 @@ from .failures import MAX_ERROR_BODY, Place, transport_error
 from .library import requests, urllib3
 from .limits import LimitedBody, Limits
 from .retry import RETRYABLE_STATUSES, TryAgain, parse_retry_after
-from .session import close_quietly, environment_proxies, new_session
+from .session import SessionOptions, Trust, close_quietly, environment_proxies, new_session, tls_keys
 from .settings import ConnectionOptions, RegistrySettings
 from .traffic import Traffic
 
@@ -147,13 +147,19 @@ class Transport:
     """Sessions for all hosts of one set of options. Safe for several threads."""
 
     def __init__(
-        self, options: ConnectionOptions, traffic: Traffic, secrets: Secrets, limits: Optional[Limits] = None
+        self,
+        options: ConnectionOptions,
+        traffic: Traffic,
+        secrets: Secrets,
+        limits: Optional[Limits] = None,
+        trust: Optional[Trust] = None,
     ) -> None:
         self.options = options
         self.limits = limits or Limits(options)
         self.traffic = traffic
         self.secrets = secrets
         self._forbidden = ForbiddenAddresses(options.access_hosts + options.named_hosts)
+        self._trust = trust or Trust()
         self._sessions: Dict[Any, Any] = {}
         self._proxies: Dict[str, Dict[str, str]] = {}
         self._lock = threading.Lock()
@@ -168,17 +174,11 @@ class Transport:
 
     def session(self, settings: RegistrySettings, make: Callable[..., Any] = new_session) -> Any:
         """The session of a host; entries of one host with the same TLS keys share it."""
-        key = (
-            settings.host,
-            settings.ca_path,
-            settings.ca_data,
-            settings.client_cert,
-            settings.client_key,
-            settings.validate_certs,
-        )
+        key = (settings.host, *tls_keys(settings))
         with self._lock:
             if key not in self._sessions:
-                self._sessions[key] = make(settings, self.options.concurrency, self._remaining)
+                options = SessionOptions(self.options.concurrency, self._remaining, self._trust)
+                self._sessions[key] = make(settings, options)
             return self._sessions[key]
 
     def _remaining(self) -> float:

@@ -12,6 +12,7 @@ import warnings
 import pytest
 
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors import InvalidInput, Unreachable
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.session import Trust
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import RegistrySettings
 from ansible_collections.ocm.airgap.tests.support.oci_client import connect, put
 from ansible_collections.ocm.airgap.tests.support.registry import RegistryOptions, run_registry
@@ -31,6 +32,26 @@ def test_ca_path_and_ca_data(tls_registry, authority, repository_path):
     by_text = RegistrySettings(tls_registry.host, ca_data=authority.certificate.read_text())
     assert put(connect(by_path).repository(tls_registry.host, repository_path), b"content" * 400000) == "copied"
     assert look(connect(by_text), tls_registry.host) is None
+
+
+def test_hosts_with_the_same_keys_share_what_was_loaded():
+    trust, plain = Trust(), RegistrySettings("registry.example")
+    assert trust.context(plain) is trust.context(RegistrySettings("other.example", username="u", password="p"))
+
+
+@pytest.mark.parametrize("key", ["validate_certs", "ca_path", "ca_data", "client_cert"])
+def test_hosts_with_other_keys_share_nothing(authority, key):
+    own = authority.issue()
+    values = {
+        "validate_certs": {"validate_certs": False},
+        "ca_path": {"ca_path": str(authority.certificate)},
+        "ca_data": {"ca_data": authority.certificate.read_text()},
+        "client_cert": {"client_cert": str(own.certificate), "client_key": str(own.key)},
+    }
+    trust = Trust()
+    assert trust.context(RegistrySettings("registry.example", **values[key])) is not trust.context(
+        RegistrySettings("registry.example")
+    )
 
 
 def test_unknown_authority(tls_registry):
