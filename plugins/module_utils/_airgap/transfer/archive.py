@@ -30,20 +30,20 @@ Task = Callable[[], None]
 class ArchiveWriter:
     """Brings artifacts into an archive. What several of them share is read once from the source."""
 
-    def __init__(self, target: CtfStore, account: "Account") -> None:
-        self._target, self._account = target, account
+    def __init__(self, target: CtfStore, tally: "Tally") -> None:
+        self._target, self._tally = target, tally
 
     def phases(self, plans: Sequence[ElementPlan], land: Land) -> List[List[Task]]:
         """Tasks, those of a phase at once, phase after phase; `land` is told where each plan's content ended up."""
         shared = [plan for plan in plans if plan.is_shared]
         packed = [plan for plan in plans if not plan.is_shared]
-        unpacked = SharedWriter(self._target, self._account)
-        sets = SetWriter(self._target, self._account)
+        unpacked = SharedWriter(self._target, self._tally)
+        sets = SetWriter(self._target, self._tally)
         return [unpacked.blob_tasks(shared) + sets.tasks(packed, land), unpacked.manifest_tasks(shared, land)]
 
 
-class Account:
-    """Tells what becomes of an archive's content. held: digests of blobs that nobody expects to be written."""
+class Tally:
+    """Counts what becomes of content, and tells the progress. held: digests of blobs that nobody expects to be written."""
 
     def __init__(self, counts: BlobCounts, progress: Progress, location: str, held: Container[str]) -> None:
         self._counts, self._progress, self._location, self._held = counts, progress, location, held
@@ -71,8 +71,8 @@ class Account:
 class SharedWriter:
     """Writes manifests and blobs as they are. Nothing leads to them until their component version is written."""
 
-    def __init__(self, target: CtfStore, account: Account) -> None:
-        self._ctf, self._repository, self._account = target.ctf, target.artifacts(""), account
+    def __init__(self, target: CtfStore, tally: Tally) -> None:
+        self._ctf, self._repository, self._tally = target.ctf, target.artifacts(""), tally
 
     def blob_tasks(self, plans: Sequence[ElementPlan]) -> List[Task]:
         """One task for each distinct blob, and one for each artifact set, which is read in one pass."""
@@ -112,11 +112,11 @@ class SharedWriter:
     def _is_there(self, blob: ContentDescriptor) -> bool:
         there = self._repository.blob_size(blob.digest) == blob.size
         if there:
-            self._account.done(blob, PRESENT)
+            self._tally.done(blob, PRESENT)
         return there
 
     def _put(self, blob: ContentDescriptor, source: OpenSource) -> None:
-        self._account.put(self._repository, blob, source)
+        self._tally.put(self._repository, blob, source)
 
     def _manifest_task(self, group: Sequence[ElementPlan], land: Land) -> Task:
         def put() -> None:
@@ -125,7 +125,7 @@ class SharedWriter:
                 self._ctf.write_blob(manifest.digest, manifest.size, in_memory(manifest.raw))
             for plan in group:
                 land(plan, Landed(plan.access, facts.digest, facts.tree.main.size))
-            self._account.image_done(facts)
+            self._tally.image_done(facts)
 
         return put
 
@@ -133,8 +133,8 @@ class SharedWriter:
 class SetWriter:
     """Packs artifacts. A blob that several of them share is read once from the source and kept until the commit."""
 
-    def __init__(self, target: CtfStore, account: Account) -> None:
-        self._target, self._account = target, account
+    def __init__(self, target: CtfStore, tally: Tally) -> None:
+        self._target, self._tally = target, tally
         self._shared: Dict[str, int] = {}
         self._locks: Dict[str, threading.Lock] = {}
 
@@ -160,27 +160,27 @@ class SetWriter:
             packed = content.packed
             size = packed.size if packed.size >= 0 else content.repository.blob_size(packed.digest)
             blob = ContentDescriptor(packed.media_type, packed.digest, size)
-            self._account.put(self._target.artifacts(""), blob, packed.open)
+            self._tally.put(self._target.artifacts(""), blob, packed.open)
             digest, media_type = packed.digest, packed.media_type
         else:
             blob = self._packed(facts)
             digest, size, media_type = blob.digest, blob.size, artifact_set_type(facts.tree.main)
         for plan in group:
             land(plan, Landed(local_blob(digest, media_type, plan.facts.hint), digest, size))
-        self._account.image_done(facts)
+        self._tally.image_done(facts)
 
     def _packed(self, facts: ElementFacts) -> ContentDescriptor:
         """The artifact set as a blob of the archive; one that an interrupted run has packed is used."""
         ctf, tags, name = self._target.ctf, _tags(facts), set_name(facts)
         blob = ctf.recall(name)
         if blob is not None:
-            self._account.done(blob, PRESENT)
+            self._tally.done(blob, PRESENT)
             return blob
         source = _SpooledShared(facts.content.repository, ctf, self._locks)
         blob = once_more_if_damaged(
-            lambda: ctf.add_blob(self._account.passing(pack_artifact_set(facts.tree, tags, source), name), name)
+            lambda: ctf.add_blob(self._tally.passing(pack_artifact_set(facts.tree, tags, source), name), name)
         )
-        self._account.done(blob, COPIED, name)
+        self._tally.done(blob, COPIED, name)
         return blob
 
 

@@ -17,7 +17,7 @@ from ..model.manifest import ContentDescriptor
 from ..sources.content import spooled
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, write_component_version
-from .archive import Account, ArchiveWriter
+from .archive import ArchiveWriter, Tally
 from .delivery import Delivery
 from .final import final_descriptor, known_landed, local_artifacts, local_layers
 from .moves import Moves, has_known_size, moving, registry_moves
@@ -35,7 +35,7 @@ class Executor:
     ) -> None:
         self._plan, self._target, self._concurrency = plan, target, concurrency
         self.counts, self._progress = counts, progress
-        self._account = Account(counts, progress, target.location, plan.target.held.get("", frozenset()))
+        self._tally = Tally(counts, progress, target.location, plan.target.held.get("", frozenset()))
         self.landed: Dict[str, Landed] = {}
 
     def run(self) -> None:
@@ -63,7 +63,7 @@ class Executor:
         found = moving(self._plan)
         artifacts = [element for _version, element in found if isinstance(element.facts.content, ArtifactContent)]
         blobs = [self._blob_task(*one) for one in found if isinstance(one[1].facts.content, BlobContent)]
-        for tasks in [*ArchiveWriter(self._target, self._account).phases(artifacts, self._land), blobs]:
+        for tasks in [*ArchiveWriter(self._target, self._tally).phases(artifacts, self._land), blobs]:
             pipeline = Pipeline(self._concurrency)
             for task in tasks:
                 pipeline.add(task)
@@ -91,7 +91,7 @@ class Executor:
             repository = self._target.repository(version.name)
             with spooled(facts.content, facts.label) as content:
                 blob = ContentDescriptor(content.media_type, content.digest, content.size)
-                self._account.put(repository, blob, content.open)
+                self._tally.put(repository, blob, content.open)
                 access = plan.access or local_blob(content.digest, content.media_type, facts.hint)
                 self._land(plan, Landed(access, content.digest, content.size))
 
