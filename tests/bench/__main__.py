@@ -33,6 +33,8 @@ from .workloads import NAMES, Bench, select
 PROGRAMS = {SKOPEO: "skopeo", CRANE: "crane", REGSYNC: "regsync"}
 VARIABLES = {OCM1: "OCM_V1", OCM2: "OCM_V2"}
 MEMORY = Path("/dev/shm")
+# Of a whole run; ten more are in the tests of fault class F39.
+KILLS = 40
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -41,7 +43,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=5, help="rounds that are timed (default 5)")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full", help="small: a mere try")
     parser.add_argument(
-        "--kills", type=int, default=0, help="kill W1 at so many random moments, and look at the next run"
+        "--kills",
+        type=int,
+        help=f"kill W1 at so many random moments, and look at the next run (default {KILLS} with all workloads, else 0)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of those moments")
     parser.add_argument("--folder", type=Path, required=True, help="takes result.json, result.svg and result.rst")
@@ -52,6 +56,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.error(f"there is no workload {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if options.repeat < 1:
         parser.error("--repeat wants 1 or more")
+    if options.kills is None:
+        options.kills = KILLS if options.scale == "full" and not options.workloads else 0
     return options
 
 
