@@ -24,7 +24,8 @@ class TokenServer(ScriptedServer):
     """accounts: user -> password. rights: user ("" is anonymous) -> repository ("*" is every one) -> actions.
 
     lifetime: what expires_in says, seconds. spoiled: so many next tokens are ones that the registry refuses.
-    refresh_tokens: identity token -> user. name: the host name in `realm`.
+    refresh_tokens: identity token -> user. rotates: an identity token is good once, the answer has the next one.
+    name: the host name in `realm`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class TokenServer(ScriptedServer):
         self.accounts, self.rights = dict(accounts), rights
         self.lifetime, self.spoiled = 300, 0
         self.refresh_tokens: Dict[str, str] = {}
+        self.rotates = False
         openssl(
             [
                 "req",
@@ -76,6 +78,10 @@ class TokenServer(ScriptedServer):
             "access_token" if asked.method == "POST" else "token": text,
             "expires_in": self.lifetime,
         }
+        if asked.method == "POST" and self.rotates:
+            former = fields["refresh_token"][0]
+            answer["refresh_token"] = f"{former}-next"
+            self.refresh_tokens[f"{former}-next"] = self.refresh_tokens.pop(former)
         return Reply(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _user(self, asked: Asked, fields: Mapping[str, List[str]]) -> Optional[str]:

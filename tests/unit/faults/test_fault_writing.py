@@ -137,6 +137,28 @@ def test_f14_mount_refused(status, scene):
     converges(scene)
 
 
+@BOTH
+def test_f14_a_registry_that_mounts_nothing_is_known_then(new_scene):
+    """It is not asked for every blob of every image; one of those that are on their way may still ask."""
+    shared = [noise(f"shared-{number}", KIB) for number in range(12)]
+    images = {f"team/app-{number}": image([*shared, noise(f"own-{number}", KIB)]) for number in range(4)}
+    scene = new_scene(images=images)
+    scene.begin(writing=[Rule("POST", "from=into/team/", mount_refused, EVERY)])
+    scene.succeed(concurrency=1)
+    mounts = {seen.path for seen in scene.writer.broken() if seen.status == 405}
+    assert 0 < len(mounts) < 3 * len(shared) / 2, len(mounts)
+    converges(scene)
+
+
+def mount_refused(exchange):
+    """Of another repository; of its own is another matter."""
+    path = exchange.path.partition("/blobs/")[0].partition("/v2/")[2]
+    if f"from={path}" in exchange.path:
+        exchange.send(exchange.forward())
+    else:
+        faults.refusal(405, "UNSUPPORTED")(exchange)
+
+
 def unmounted(exchange):
     """A registry that knows no mounts opens a session."""
     exchange.path = exchange.path.partition("?")[0]

@@ -148,6 +148,19 @@ class TestToken:
         assert token_server.methods() == ["POST"]
         assert "identity-token-1" in secrets and len(secrets) == 2
 
+    def test_identity_token_that_is_good_once(self, token_server, tmp_path):
+        """The answer brings the next one, which is as secret."""
+        token_server.refresh_tokens["identity-token-1"] = "writer"
+        token_server.name, token_server.rotates, token_server.lifetime = "localhost", True, 0.001
+        secrets, path = [], tmp_path / "config.json"
+        with run_registry(tmp_path / "registry", RegistryOptions(token_server=token_server)) as registry:
+            path.write_text(json.dumps({"auths": {registry.host: {"identitytoken": "identity-token-1"}}}))
+            registries = Registries(ConnectionOptions(auth_file=str(path), retries=0), secrets.append)
+            repository = registries.repository(registry.host, "a/b", plain_http=True)
+            assert [put(repository, content) for content in (b"one", b"two")] == ["copied", "copied"]
+        assert len(token_server.asked) >= 2 and token_server.methods() == ["POST"] * len(token_server.asked)
+        assert {"identity-token-1", "identity-token-1-next", "identity-token-1-next-next"} <= set(secrets)
+
     def test_identity_token_is_not_sent_to_a_foreign_realm(self, token_registry, token_server, tmp_path):
         path = tmp_path / "config.json"
         path.write_text(json.dumps({"auths": {token_registry.host: {"identitytoken": "identity-token-1"}}}))
