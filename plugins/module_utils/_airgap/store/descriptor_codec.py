@@ -9,8 +9,9 @@ Follows the OCM specification's mapping to OCI registries and what the OCM tools
 from __future__ import annotations
 
 import io
+import json
 import tarfile
-from typing import Any
+from functools import lru_cache
 
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import InvalidContent
@@ -43,13 +44,13 @@ def decode_descriptor(raw: bytes, where: str) -> ComponentDescriptor:
 
 def encode_descriptor(descriptor: ComponentDescriptor) -> bytes:
     """The layer that the old OCM tool writes: a tar with one YAML file. The same descriptor gives the same bytes."""
-    return tar_file(FILE_NAME, dump_yaml(_plain(descriptor.content)), mode=0) + END_OF_ARCHIVE
+    return _encoded(json.dumps(descriptor.content, sort_keys=True))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+@lru_cache(maxsize=8)
+def _encoded(content: str) -> bytes:
+    """Kept, since a plan asks how long a layer is before it is written, and to make one of many elements takes long."""
+    return tar_file(FILE_NAME, dump_yaml(json.loads(content)), mode=0) + END_OF_ARCHIVE
 
 
 def _is_tar(raw: bytes) -> bool:
