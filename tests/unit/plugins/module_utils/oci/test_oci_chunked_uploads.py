@@ -120,9 +120,10 @@ class TestRealRegistries:
         assert registry.blobs()[digest_of(content)].read_bytes() == content
         check_sessions(registry, binary, broken=1)
         if size != CHUNK and binary != BINARY:
-            # How much of the chunk that broke off the registry has read depends on who runs when.
-            assert sent < size + CHUNK + 300_000, "more than the rest was sent again"
-            assert len(source.opened) == 2 and source.opened[1] > size // 2 - CHUNK
+            # How much of the chunk that broke off the registry has read depends on who runs when. It may still be
+            # reading when it is asked; then the next chunk is refused, and there is another question.
+            assert sent < size + 2 * CHUNK, "more than the rest was sent again"
+            assert len(source.opened) in (2, 3) and source.opened[1] > size // 2 - CHUNK
 
     def test_more_breaks_than_retries_while_it_comes_on(self, start, binary):
         registry, source = start(binary), Source()
