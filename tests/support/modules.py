@@ -71,7 +71,10 @@ class ModuleProcess:
 
     def __init__(self, name: str, arguments: Mapping[str, Any], fresh: bool = False) -> None:
         self._files = [tempfile.TemporaryFile() for _number in range(3)]
-        self._files[0].write(json.dumps({"ANSIBLE_MODULE_ARGS": dict(arguments)}).encode())
+        # As Ansible does: the module's temporary folder is given to it, and taken away after it, also when it was killed.
+        self._folder = tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR"))
+        given = dict(arguments, _ansible_tmpdir=self._folder.name)
+        self._files[0].write(json.dumps({"ANSIBLE_MODULE_ARGS": given}).encode())
         self._files[0].seek(0)
         path = str(COLLECTION / "plugins" / "modules" / f"{name}.py")
         if fresh or threading.active_count() > 1:
@@ -140,6 +143,7 @@ class ModuleProcess:
             file.seek(0)
             texts.append(file.read().decode("utf-8", "replace"))
             file.close()
+        self._folder.cleanup()
         return texts[1:]
 
 
