@@ -16,6 +16,8 @@ description:
   - For a Kustomization and for a HelmRelease the source (GitRepository, OCIRepository) is asked first, then the object
     itself.
   - When the revision is applied already, nothing is written, unless O(again) is set.
+  - Kustomizations that a Kustomization applies from the same source, and that have not tried its revision yet, are asked
+    as well, but not waited for. After an API server was away Flux may otherwise leave them alone for a long time.
 author:
   - ocm.airgap contributors (@ocm-airgap)
 extends_documentation_fragment:

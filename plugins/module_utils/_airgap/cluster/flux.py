@@ -135,6 +135,13 @@ def is_applied(obj: Object, revision: str) -> bool:
     return same_revision(revision, applied_revision(obj)) and same_revision(revision, attempted_revision(obj))
 
 
+def is_late(obj: Object, applier: Object) -> bool:
+    """Whether an object takes its content from where the one that applies it does, and has not tried that revision."""
+    revision = applied_revision(applier)
+    same_source = flux_source(obj) is not None and flux_source(obj) == flux_source(applier)
+    return same_source and not is_suspended(obj) and not same_revision(revision, attempted_revision(obj))
+
+
 def progress(obj: Object, request: Request) -> Status:
     """How far an object is with a request: ready when it is done, failed when its attempt at it has failed."""
     if is_suspended(obj):

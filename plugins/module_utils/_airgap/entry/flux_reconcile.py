@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from ..cluster.flux import (
     FIELD_MANAGER,
@@ -17,12 +18,14 @@ from ..cluster.flux import (
     conditions_of,
     flux_source,
     is_applied,
+    is_late,
     progress,
     same_revision,
 )
 from ..cluster.objects import (
     EXTERNAL_ARTIFACT,
     FLUX_KINDS,
+    KUSTOMIZATION,
     OCM_KINDS,
     ClusterError,
     ClusterUnreachable,
@@ -38,6 +41,7 @@ from ..cluster.objects import (
 )
 from ..cluster.remedies import remedy_for
 from ..cluster.status import Status, status_of
+from ..cluster.workloads import inventory
 from ..model.errors import InvalidInput, NotFound, Refused
 from .cluster import CONTACT_SECONDS, Deadline, Lasting, LiveCluster, open_cluster
 from .module import Context, Failed
@@ -108,7 +112,7 @@ class Reconciliation:
         obj = self._read(kind, namespace, name)
         self._latest, self._before = obj, applied_revision(obj)
         if wanted.revision and not wanted.again and self._is_there(obj, wanted.revision):
-            return self._result(self._latest, False)
+            return self._result(self._latest, self._ask_late_ones(self._latest))
         source = self._source(obj, wanted)
         if self._check_mode:
             return self._prediction(obj, source, wanted)
@@ -117,6 +121,7 @@ class Reconciliation:
             revision = self._fetch(source, wanted)
         must_answer = wanted.again or not wanted.revision
         done = self._wait(obj, Request(revision, self._ask(obj), must_answer))
+        self._ask_late_ones(done)
         changed = wanted.again or bool(wanted.revision) or applied_revision(done) != self._before
         return self._result(done, changed)
 
@@ -180,13 +185,34 @@ class Reconciliation:
 
     def _ask(self, obj: Object) -> str:
         """Write the request; its token."""
-        token = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+        token = _token()
         while True:
             try:
                 self._cluster.annotate(obj, REQUESTED_AT, token, FIELD_MANAGER)
                 return token
             except ClusterUnreachable as error:
                 self._pause(error)
+
+    def _ask_late_ones(self, obj: Object) -> bool:
+        """Ask the Kustomizations that this one applies and that have not tried its revision yet; whether there are any.
+
+        After an API server was away Flux may leave them alone for a quarter of an hour. Best effort: Flux comes to
+        them by itself, and nothing here waits for them.
+        """
+        late = [child for child in self._children(obj) if is_late(child, obj)]
+        for child in late if not self._check_mode else ():
+            with suppress(ClusterError):
+                self._cluster.annotate(child, REQUESTED_AT, _token(), FIELD_MANAGER)
+        return bool(late)
+
+    def _children(self, obj: Object) -> List[Object]:
+        found: List[Object] = []
+        for namespace, name, group, kind in inventory(obj):
+            if (group, kind) == (KUSTOMIZATION.group, KUSTOMIZATION.kind):
+                with suppress(ClusterError):
+                    child = self._cluster.get(KUSTOMIZATION, namespace, name)
+                    found.extend([child] if child is not None else [])
+        return found
 
     def _wait(self, obj: Object, request: Request) -> Object:
         lasting = Lasting(GRACE_SECONDS)
@@ -230,6 +256,10 @@ class Reconciliation:
 
     def _diff(self, after: str) -> Dict[str, Any]:
         return dict(before=dict(revision=self._before or None), after=dict(revision=after or None))
+
+
+def _token() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def _refuse_suspended(obj: Object) -> None:

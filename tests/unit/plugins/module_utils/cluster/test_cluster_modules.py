@@ -118,6 +118,44 @@ def test_the_source_is_asked_first_then_the_kustomization():
             assert list(json.loads(asked.body)["metadata"]["annotations"]) == [REQUESTED]
 
 
+def estate_with_child(revision, attempted, **child):
+    """A Kustomization at a revision that applies another one, which has attempted that revision or an older one."""
+    entries = [dict(id="ocm-system_child_kustomize.toolkit.fluxcd.io_Kustomization", v="v1")]
+    root = make.git_kustomization(revision, inventory=dict(entries=entries))
+    git = make.git_repository(artifact=dict(revision=revision))
+    child = make.git_kustomization(attempted, name="child", **child)
+    return [*make.rendered_estate(git_repository=git, kustomization=root), child]
+
+
+def asked_names(api):
+    return [asked.path.rpartition("/")[2] for asked in api.writes]
+
+
+def test_kustomizations_that_are_late_are_asked_as_well():
+    with StubApi(estate_with_child(OLD, OLD), flux()) as api:
+        assert reconcile(api)["changed"] is True
+        assert asked_names(api) == ["flux-system", "podinfo", "child"]
+    with StubApi(estate_with_child(NEW, OLD)) as api:
+        assert reconcile(api, check_mode=True)["changed"] is True and not api.writes
+        assert reconcile(api)["changed"] is True
+        assert asked_names(api) == ["child"]
+
+
+OTHER_SOURCE = dict(interval="1m0s", path="./", sourceRef=dict(kind="GitRepository", name="other", namespace="flux-system"))
+SUSPENDED = dict(make.git_kustomization()["spec"], suspend=True)
+
+
+@pytest.mark.parametrize(
+    "attempted, child",
+    [(NEW, {}), (OLD, dict(spec=OTHER_SOURCE)), (OLD, dict(spec=SUSPENDED))],
+    ids=["has tried it", "another source", "suspended"],
+)
+def test_kustomizations_that_have_no_need_are_not_asked(attempted, child):
+    with StubApi(estate_with_child(NEW, attempted, **child)) as api:
+        assert reconcile(api)["changed"] is False
+        assert not api.writes
+
+
 def test_what_is_applied_already_is_not_asked_for():
     with StubApi(make.rendered_estate()) as api:
         for revision in (COMMIT, NEW, COMMIT[:8]):
