@@ -18,6 +18,7 @@ from ansible_collections.ocm.airgap.tests.support.components import (
     component,
     folder_of,
     local,
+    local_image,
     put_component,
     reference,
     resource,
@@ -91,6 +92,19 @@ def test_f23_descriptor_sizes(served):
     right = RIGHT["layers"][-1]["size"]
     sizes = [-1, 2**63, None, "12", 1.5, True, right + 1, right - 1]
     served({str(size): with_layer(size=size) for size in sizes})
+
+
+@pytest.mark.parametrize("difference", [1, -1])
+def test_f23_descriptor_sizes_in_an_artifact_set(difference, scene):
+    """A set that comes from a registry is read in one pass: what does not fit in it is not passed over."""
+    raw = with_layer(size=RIGHT["layers"][-1]["size"] + difference)
+    wrong = Artifact([(APP.media_type, raw)], APP.blobs)
+    scene.begin()
+    put_component(scene.source, component(NAME, [local_image("app", wrong, "team/set:1.0")], "2.0.0"), "from")
+    outcome = scene.fail(version="2.0.0")
+    assert RIGHT["layers"][-1]["digest"] in outcome.message
+    assert scene.target.tags("into/team/set") == []
+    check_secrets(scene)
 
 
 @BOTH

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from ..model.content_source import read_whole
 from ..model.digest import check_digest, is_digest, verified
 from ..model.errors import InvalidContent, NotFound
 from ..model.manifest import ARTIFACT_TYPES, MAX_MANIFEST_SIZE, OCI_INDEX, ContentDescriptor, Manifest, parse_json
-from .repository import ArtifactRepository, ArtifactTree, OpenSource
+from .repository import ArtifactRepository, ArtifactTree, FirstFrom, OpenSource, blob_source
 from .safe_tar import END_OF_ARCHIVE, Limits, gzip_stored, padding, tar_entries, tar_entry, tar_file
 
 INDEX_FILES = ("index.json", "artifact-descriptor.json")
@@ -101,7 +101,20 @@ class ArtifactSet(ArtifactRepository):
             for digest, size, blocks in _blobs(stream, self.name):
                 yield digest, size, verified(blocks, digest, size, self.name)
 
-    def walk_to_damage(self) -> Iterator[Tuple[str, int, Iterator[bytes]]]:
+    def sources(self, wanted: Mapping[str, int]) -> Iterator[Tuple[str, OpenSource]]:
+        """A source of each blob that is wanted, by digest and size: those that lie here so in one pass over the stream.
+
+        Each is to be used before the next one. What does not lie here so tells when it is opened.
+        """
+        left = dict(wanted)
+        for digest, size, blocks in self._walk_to_damage() if left else ():
+            if left.get(digest) == size:
+                del left[digest]
+                yield digest, FirstFrom(blocks, blob_source(self, digest, size))
+        for digest, size in left.items():
+            yield digest, blob_source(self, digest, size)
+
+    def _walk_to_damage(self) -> Iterator[Tuple[str, int, Iterator[bytes]]]:
         """Like walk, as far as the stream can be read. What comes behind can be opened on its own."""
         try:
             yield from self.walk()

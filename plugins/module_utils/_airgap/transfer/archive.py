@@ -18,7 +18,7 @@ from ..store.artifact_set import ArtifactSet, artifact_set_type, pack_artifact_s
 from ..store.component_store import CtfStore
 from ..store.component_version import ArtifactContent
 from ..store.ctf import Ctf, in_memory
-from ..store.repository import ArtifactRepository, FirstFrom, OpenSource, blob_source
+from ..store.repository import ArtifactRepository, OpenSource, blob_source
 from .outcome import COPIED, PRESENT, BlobCounts, Landed
 from .plan import ElementFacts, ElementPlan
 from .progress import Progress
@@ -100,12 +100,9 @@ class SharedWriter:
 
     def _walk_task(self, origin: ArtifactSet, wanted: Dict[str, ContentDescriptor]) -> Task:
         def walk() -> None:
-            todo = {digest: blob for digest, blob in wanted.items() if not self._is_there(blob)}
-            for digest, size, blocks in origin.walk_to_damage() if todo else ():
-                if digest in todo and size == todo[digest].size:
-                    self._put(todo.pop(digest), FirstFrom(blocks, blob_source(origin, digest, size)))
-            for blob in todo.values():
-                self._put(blob, blob_source(origin, blob.digest, blob.size))
+            sizes = {digest: blob.size for digest, blob in wanted.items() if not self._is_there(blob)}
+            for digest, source in origin.sources(sizes):
+                self._put(wanted[digest], source)
 
         return walk
 

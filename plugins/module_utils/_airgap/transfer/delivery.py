@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..model.errors import MissingContent
 from ..store.component_store import ComponentStore
-from ..store.repository import FirstFrom, OpenSource, blob_source, read_artifact
+from ..store.repository import OpenSource, blob_source, read_artifact
 from .moves import ArtifactMove, BlobMove, Moves
 from .outcome import COPIED, PRESENT, BlobCounts
 from .pipeline import Pipeline
@@ -98,12 +98,9 @@ class Delivery:
 
         def walk() -> None:
             wanted = {move.digest: move for move in moves}
-            for digest, size, blocks in moves[0].origin.walk_to_damage():
-                move = wanted.pop(digest, None)
-                if move is not None and size == move.size:
-                    self._bring_first(move, FirstFrom(blocks, move.open_source), ())
-            for move in wanted.values():
-                self._bring_first(move, move.open_source, ())
+            sizes = {move.digest: move.size for move in moves}
+            for digest, source in moves[0].origin.sources(sizes):
+                self._bring_first(wanted[digest], source, ())
 
         return walk
 
