@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from ..model.access import Access
 from ..model.descriptor import V2, ComponentDescriptor
 from ..model.errors import DigestMismatch, InvalidContent, InvalidInput, NotFound, OcmError, Refused
-from ..model.identity import Element, identity_of
+from ..model.identity import Element
 from ..model.reference import RepositoryReference
 from ..model.version import tag_of
 from ..oci.client import Registries
@@ -206,9 +206,8 @@ def _as_compressed_before(prepared: Prepared, item: ElementDraft, existing: Opti
 
 def _local_blob_of(existing: StoredVersion, item: ElementDraft) -> Optional[BlobContent]:
     """The blob at the target of the element of the same identity."""
-    elements = existing.descriptor.elements(item.kind)
     wanted = dict(item.element.get("extraIdentity") or {}, name=item.element["name"])
-    found = next((element for element in elements if identity_of(element, elements) == wanted), None)
+    found = existing.descriptor.find_element(item.kind, wanted)
     access = existing.descriptor.access_of(found) if found else None
     if access is None or not access.is_local or existing.local_manifest(access, item.where) is not None:
         return None

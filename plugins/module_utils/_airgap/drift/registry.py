@@ -265,17 +265,16 @@ def _local_contents(version: StoredVersion) -> Tuple[List[str], List[str]]:
     """The digests of local blobs: of those that are manifests, and of the others."""
     manifests, blobs = [], []
     descriptor = version.descriptor
-    for kind in ("resource", "source"):
-        for element in descriptor.elements(kind):
-            access, where = descriptor.access_of(element), descriptor.label_of(kind, element)
-            if not access.is_local:
-                continue
-            nested = version.local_manifest(access, where)
-            if nested:
-                manifests.append(nested)
-            else:
-                # A blob in several parts has no digest: its parts are layers of the manifest.
-                blobs.append(version.local_blob(access, where).digest)
+    for kind, element in descriptor.contents():
+        access, where = descriptor.access_of(element), descriptor.label_of(kind, element)
+        if not access.is_local:
+            continue
+        nested = version.local_manifest(access, where)
+        if nested:
+            manifests.append(nested)
+        else:
+            # A blob in several parts has no digest: its parts are layers of the manifest.
+            blobs.append(version.local_blob(access, where).digest)
     return manifests, [digest for digest in blobs if digest]
 
 

@@ -211,7 +211,8 @@ class Reconciliation:
             if (group, kind) == (KUSTOMIZATION.group, KUSTOMIZATION.kind):
                 with suppress(ClusterError):
                     child = self._cluster.get(KUSTOMIZATION, namespace, name)
-                    found.extend([child] if child is not None else [])
+                    if child is not None:
+                        found.append(child)
         return found
 
     def _wait(self, obj: Object, request: Request) -> Object:

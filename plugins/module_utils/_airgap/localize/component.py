@@ -14,7 +14,7 @@ from ..model.config_data import ConfigData
 from ..model.content_source import read_whole
 from ..model.errors import InvalidContent, InvalidInput, NotFound
 from ..model.identity import Element, identity_text, parse_selector, select
-from ..model.reference import DESCRIPTOR_FOLDER, ImageReference, RepositoryReference
+from ..model.reference import ImageReference, RepositoryReference, component_path
 from ..sources.content import ContentFinder, stated_artifact_digest, stated_digest
 from ..sources.download import as_text
 from ..store.component_store import ComponentStore
@@ -86,7 +86,7 @@ class ComponentFiles:
     def _at_target(self, element: Element, access: Access, placement: Placement, where: str) -> str:
         """The reference that a transfer to the target writes for this resource."""
         digest = stated_artifact_digest(element) or stated_digest(element) or self._digest(element, where)
-        fallback = f"{DESCRIPTOR_FOLDER}/{self._version.descriptor.name}"
+        fallback = component_path(self._version.descriptor.name)
         hint = hint_of(access, self._store.reference)
         place = place_of(hint, artifact_name(access), tuple(placement.path_mapping), fallback, where)
         return str(target_reference(placement.target, place, digest, placement.with_digest))

@@ -66,6 +66,11 @@ class Access:
         return self.type in LOCAL_TYPES
 
     @property
+    def is_own(self) -> bool:
+        """Whether the content lies in the repository of the component version itself."""
+        return self.is_local or self.type == "relativeOciReference"
+
+    @property
     def is_none(self) -> bool:
         return self.type == "none"
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from functools import cached_property
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from .access import Access
 from .descriptor_schema import MAX_FAULTS_TOLD, faults_v2, faults_v3, parse_provider
@@ -44,6 +45,10 @@ _PLACES: Dict[str, Dict[str, Tuple[str, ...]]] = {
         "signatures": ("signatures",),
     },
 }
+
+
+def _key(kind: str, identity: Mapping[str, str]) -> Tuple[str, FrozenSet]:
+    return kind, frozenset(identity.items())
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,19 @@ class ComponentDescriptor:
     def elements(self, kind: str) -> List[Element]:
         """The elements of a kind: resource or source."""
         return self.resources if kind == "resource" else self.sources
+
+    def contents(self) -> List[Tuple[str, Element]]:
+        """Every element with its kind, resources first: the order in which local blobs become layers."""
+        return [(kind, element) for kind in ("resource", "source") for element in self.elements(kind)]
+
+    @cached_property
+    def _by_identity(self) -> Mapping[Tuple[str, FrozenSet], Element]:
+        contents = reversed(self.contents())
+        return {_key(kind, self.identity_of(kind, element)): element for kind, element in contents}
+
+    def find_element(self, kind: str, identity: Mapping[str, str]) -> Optional[Element]:
+        """The element of a kind that has exactly this identity, the first of them; None if there is none."""
+        return self._by_identity.get(_key(kind, identity))
 
     def access_of(self, element: Element) -> Access:
         return Access.from_mapping(element.get("access"), f"{self} {element['name']}")

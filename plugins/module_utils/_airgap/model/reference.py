@@ -44,6 +44,11 @@ _LOGIN = re.compile(
 )
 
 
+def component_path(component: str) -> str:
+    """Where the versions of a component are, below a repository's prefix. Follows the OCI mapping of the OCM specification."""
+    return f"{DESCRIPTOR_FOLDER}/{component}"
+
+
 @dataclass(frozen=True)
 class ImageReference:
     """An OCI artifact at a registry: `[http://|https://]host[:port]/repository[:tag][@digest]`.

@@ -159,6 +159,11 @@ class FolderFiles(ArchiveFiles):
     def _full(self, name: str) -> str:
         return os.path.join(self.path, *safe_name(name, self.path).split("/"))
 
+    def _partial(self, name: str) -> str:
+        """Where the beginning of a file lies until the whole is there."""
+        folder, base = os.path.split(self._full(name))
+        return os.path.join(folder, PARTIAL + base)
+
     def size(self, name: str) -> Optional[int]:
         full = self._full(name)
         if not os.path.isfile(full):
@@ -200,16 +205,14 @@ class FolderFiles(ArchiveFiles):
         What an interrupted run has left of it is read again, and only the rest is taken from the source; all of it once
         more when what came was damaged. size: bytes, -1 when it is not known. One name is not for two threads at once.
         """
-        full = self._full(name)
-        partial = os.path.join(os.path.dirname(full), PARTIAL + os.path.basename(full))
+        full, partial = self._full(name), self._partial(name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         once_more_if_damaged(lambda: self._complete(partial, digest, size, source))
         os.replace(partial, full)
 
     def begun(self, name: str) -> int:
         """How many bytes an interrupted `write_blob` has left of a blob."""
-        full = self._full(name)
-        partial = os.path.join(os.path.dirname(full), PARTIAL + os.path.basename(full))
+        partial = self._partial(name)
         return os.path.getsize(partial) if os.path.isfile(partial) else 0
 
     def _complete(self, partial: str, digest: str, size: int, source: OpenSource) -> None:

@@ -12,7 +12,7 @@ from typing import Iterable, List, Optional, Tuple
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import InvalidContent, InvalidInput, NotFound, Refused
 from ..model.identity import suggestion
-from ..model.reference import DESCRIPTOR_FOLDER, RepositoryReference, archive_format_of, check_component_name
+from ..model.reference import RepositoryReference, archive_format_of, check_component_name, component_path
 from ..model.snapshot import Snapshot
 from ..model.version import newest_first, tag_of, version_of
 from ..oci.client import Registries
@@ -140,7 +140,7 @@ class RegistryStore(ComponentStore):
         )
 
     def repository(self, component: str) -> WritableRepository:
-        return self.artifacts(f"{DESCRIPTOR_FOLDER}/{component}")
+        return self.artifacts(component_path(component))
 
     def artifacts(self, path: str) -> WritableRepository:
         image = self.reference.image(path)
@@ -170,7 +170,7 @@ class CtfStore(ComponentStore):
         return os.path.expanduser(self.reference.path)
 
     def components(self) -> List[str]:
-        folder = f"{DESCRIPTOR_FOLDER}/"
+        folder = component_path("")
         return [path[len(folder):] for path in self.ctf.repositories() if path.startswith(folder)]
 
     def component_hint(self, component: str) -> str:
@@ -182,7 +182,7 @@ class CtfStore(ComponentStore):
         return super().versions(component)
 
     def repository(self, component: str) -> WritableRepository:
-        return self.artifacts(f"{DESCRIPTOR_FOLDER}/{component}")
+        return self.artifacts(component_path(component))
 
     def artifacts(self, path: str) -> WritableRepository:
         return self.ctf.repository(path)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Dict
 
-from ..model.access import local_blob
 from ..model.errors import MissingContent
 from ..model.manifest import ContentDescriptor
 from ..sources.content import spooled
@@ -19,7 +18,7 @@ from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, write_component_version
 from .archive import ArchiveWriter, Tally
 from .delivery import Delivery
-from .final import final_descriptor, known_landed, local_artifacts, local_layers
+from .final import final_descriptor, known_landed, landed_blob, local_artifacts, local_layers
 from .moves import Moves, has_known_size, moving, registry_moves
 from .outcome import BlobCounts, Landed
 from .pipeline import LIGHT, Pipeline, Task
@@ -87,13 +86,11 @@ class Executor:
 
     def _blob_task(self, version: VersionPlan, plan: ElementPlan) -> Task:
         def put() -> None:
-            facts = plan.facts
             repository = self._target.repository(version.name)
-            with spooled(facts.content, facts.label) as content:
+            with spooled(plan.facts.content, plan.facts.label) as content:
                 blob = ContentDescriptor(content.media_type, content.digest, content.size)
                 self._tally.put(repository, blob, content.open)
-                access = plan.access or local_blob(content.digest, content.media_type, facts.hint)
-                self._land(plan, Landed(access, content.digest, content.size))
+                self._land(plan, landed_blob(plan, content))
 
         return put
 

@@ -11,7 +11,7 @@ from ..model.access import Access, local_blob
 from ..model.descriptor import ComponentDescriptor
 from ..model.digest import is_digest
 from ..sources.content import stated_digest
-from ..store.component_version import LocalArtifact, LocalLayer
+from ..store.component_version import BlobContent, LocalArtifact, LocalLayer
 from ..store.repository import ArtifactRepository, read_artifact
 from .moves import has_known_size, moving
 from .outcome import Landed
@@ -26,9 +26,14 @@ def known_landed(plan: Plan) -> Dict[str, Landed]:
     for _version, element in moving(plan):
         content = element.facts.content
         if has_known_size(content):
-            access = element.access or local_blob(content.digest, content.media_type, element.facts.hint)
-            found[element.facts.label] = Landed(access, content.digest, content.size)
+            found[element.facts.label] = landed_blob(element, content)
     return found
+
+
+def landed_blob(element: ElementPlan, content: BlobContent) -> Landed:
+    """Where a blob ends up, whose digest and size are known."""
+    access = element.access or local_blob(content.digest, content.media_type, element.facts.hint)
+    return Landed(access, content.digest, content.size)
 
 
 def final_descriptor(version: VersionPlan, landed: Mapping[str, Landed]) -> ComponentDescriptor:

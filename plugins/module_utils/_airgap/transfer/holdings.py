@@ -15,16 +15,15 @@ from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tupl
 from ..model.access import Access
 from ..model.descriptor import ComponentDescriptor
 from ..model.errors import InvalidContent, NotFound, RateLimited, RegistryError, Unreachable
-from ..model.identity import Element, identity_of
+from ..model.identity import Element
 from ..model.manifest import ContentDescriptor, Manifest
 from ..model.placement import Place
-from ..model.reference import ImageReference, RepositoryReference
+from ..model.reference import ImageReference, RepositoryReference, component_path
 from ..model.version import Version
 from ..sources.content import stated_digest
 from ..store.component_store import ComponentStore
 from ..store.component_version import StoredVersion
 from ..store.repository import read_artifact
-from .moves import component_path
 from .plan import ElementFacts
 
 
@@ -44,6 +43,7 @@ class Holdings:
         self._trusting = trusting and not target.is_archive
         self._held: Dict[str, Set[str]] = {}
         self._older: Dict[str, Optional[StoredVersion]] = {}
+        self._images: Dict[str, Mapping[str, HeldImage]] = {}
         self._lock, self._looking = threading.Lock(), threading.Lock()
 
     def all(self) -> Mapping[str, FrozenSet[str]]:
@@ -84,16 +84,20 @@ class Holdings:
         """The image that the same element had in another version, else any that is at the same path."""
         if base is None:
             return None
-        by_path = None
-        for kind, element, elements in _elements(base.descriptor):
-            place, digest = own_artifact(self._target.reference, base.descriptor.access_of(element), element)
-            if place is None or not digest:
-                continue
-            if kind == facts.kind and identity_of(element, elements) == facts.identity:
-                return HeldImage(place.path, digest)
-            if place.path == path:
-                by_path = HeldImage(place.path, digest)
-        return by_path
+        element = base.descriptor.find_element(facts.kind, facts.identity)
+        return (self._image(base, element) if element else None) or self._images_of(base).get(path)
+
+    def _images_of(self, base: StoredVersion) -> Mapping[str, HeldImage]:
+        """The images of a version, by path."""
+        key = str(base.descriptor)
+        if key not in self._images:
+            images = [self._image(base, element) for _kind, element in base.descriptor.contents()]
+            self._images[key] = {image.path: image for image in images if image}
+        return self._images[key]
+
+    def _image(self, base: StoredVersion, element: Element) -> Optional[HeldImage]:
+        place, digest = own_artifact(self._target.reference, base.descriptor.access_of(element), element)
+        return HeldImage(place.path, digest) if place and digest else None
 
     def learn_image(self, image: HeldImage, wanted: Manifest) -> None:
         """Read of an image at the target what its successor may share with it; `wanted` is the successor's manifest."""
@@ -127,11 +131,6 @@ def own_artifact(reference: RepositoryReference, access: Access, element: Elemen
     if image.host != reference.host or not image.repository.startswith(prefix):
         return None, ""
     return Place(image.repository[len(prefix):], image.tag), image.digest or stated_digest(element)
-
-
-def _elements(descriptor: ComponentDescriptor) -> List[Tuple[str, Element, List[Element]]]:
-    kinds = (("resource", list(descriptor.resources)), ("source", list(descriptor.sources)))
-    return [(kind, element, elements) for kind, elements in kinds for element in elements]
 
 
 def _alike(gone: List[ContentDescriptor], wanted: Manifest, main: Manifest) -> List[ContentDescriptor]:

@@ -13,7 +13,7 @@ from ..model.errors import NotFound
 from ..model.identity import Element
 from ..model.manifest import ContentDescriptor
 from ..model.placement import Place, artifact_name, hint_of, place_of
-from ..model.reference import DESCRIPTOR_FOLDER
+from ..model.reference import component_path
 from ..model.snapshot import HeldVersion, Snapshot, collect
 from ..oci.client import Registries
 from ..sources.content import ContentFinder
@@ -88,13 +88,13 @@ class Inventory:
     def _jobs(self, version: StoredVersion) -> List[Job]:
         """The artifacts of a version: path below the prefix, repository, reference there, label."""
         descriptor = version.descriptor
-        folder = f"{DESCRIPTOR_FOLDER}/{descriptor.name}"
+        folder = component_path(descriptor.name)
         jobs: List[Job] = []
         if version.repository is not None:
             # What lies beside a component version in an archive comes to a place of its own at a registry.
             own = version.manifest.digest if self._store.is_archive and version.manifest else version.digest
             jobs.append((folder, version.repository, own, str(version)))
-        for kind, element in [("resource", one) for one in descriptor.resources] + [("source", one) for one in descriptor.sources]:
+        for kind, element in descriptor.contents():
             jobs += self._element_jobs(version, kind, element, folder)
         return jobs
 
@@ -103,7 +103,7 @@ class Inventory:
         place, digest = own_artifact(self._store.reference, access, element)
         if place is not None:
             return [(place.path, self._store.artifacts(place.path), digest or place.tag, label)]
-        if not self._store.is_archive or not (access.is_local or access.type == "relativeOciReference"):
+        if not self._store.is_archive or not access.is_own:
             return []
         if access.is_local:
             self._add_local(version, access, label, folder)

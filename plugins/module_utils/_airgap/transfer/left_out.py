@@ -14,7 +14,7 @@ from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Opti
 
 from ..model.errors import NotFound
 from ..model.manifest import ContentDescriptor
-from ..model.reference import DESCRIPTOR_FOLDER
+from ..model.reference import component_path
 from ..model.snapshot import Held, Snapshot
 from ..model.version import tag_of
 from ..store.artifact_set import ArtifactSet
@@ -177,7 +177,7 @@ def _needs(facts: Sequence[VersionFacts], left_out: Mapping[str, Held]) -> Dict[
 def _moving(facts: Sequence[VersionFacts]) -> Iterator[Tuple[str, ElementFacts, ContentDescriptor]]:
     """Every blob that has to be at the target: its path there, the element, the blob."""
     for version in facts:
-        folder = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
+        folder = component_path(version.source.descriptor.name)
         for one in version.elements:
             if one.present or one.believed:
                 continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import AbstractSet, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from ..model.reference import DESCRIPTOR_FOLDER
+from ..model.reference import component_path
 from ..store.artifact_set import ArtifactSet
 from ..store.component_version import ArtifactContent, BlobContent
 from ..store.repository import ArtifactTree, OpenSource, blob_source
@@ -113,11 +113,6 @@ def moving(plan: Plan) -> List[Tuple[VersionPlan, ElementPlan]]:
 def has_known_size(content: Any) -> bool:
     """True for a blob that can be asked for and sent as it is; others are read first."""
     return isinstance(content, BlobContent) and bool(content.digest) and content.size >= 0
-
-
-def component_path(component: str) -> str:
-    """Where the versions of a component are, below a repository's prefix."""
-    return f"{DESCRIPTOR_FOLDER}/{component}"
 
 
 def unknown_bytes(facts: Iterable[ElementFacts], held: Held) -> int:

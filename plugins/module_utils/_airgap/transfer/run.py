@@ -110,7 +110,10 @@ class Transfer:
         try:
             return Closure(store, self._options.recursive).children_first(roots)
         except OcmError as error:
-            raise SourceCheck(store, self._options.concurrency, left_out_digests(store)).explained(error) from None
+            raise self._source_check(store).explained(error) from None
+
+    def _source_check(self, store: ComponentStore) -> SourceCheck:
+        return SourceCheck(store, self._options.concurrency, left_out_digests(store))
 
     def _all_targets(
         self,
@@ -120,7 +123,7 @@ class Transfer:
         result: TransferResult,
     ) -> None:
         """Serve each target in a thread of its own: one that is slow or down keeps no other one waiting."""
-        check = SourceCheck(store, self._options.concurrency, left_out_digests(store))
+        check = self._source_check(store)
         if len(targets) == 1:
             finder = ContentFinder(store, self._source_side)
             result.add(self._one_target(store, targets[0], versions, finder, check))

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterator, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from ..model.identity import Element
 from ..model.manifest import ContentDescriptor, Manifest
@@ -25,10 +25,10 @@ from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, StoredVersion
 from ..store.repository import ArtifactRepository, Blocks, OpenSource
 from ..store.safe_tar import BLOCK
+from .once import Found, Once
 
 # Of the free room in the folder; the rest is left to others.
 SHARE_OF_FREE_ROOM = 0.5
-Found = TypeVar("Found")
 
 
 class SharedReadings:
@@ -42,19 +42,16 @@ class SharedReadings:
         self._slots = threading.Semaphore(width)  # held by who waits for the source alone, never for a target
         self._room = _free_room(folder) if room is None else room
         self._lock = threading.Lock()
-        self._locks: Dict[Any, threading.Lock] = {}
-        self._kept: Dict[Any, Any] = {}
+        self._once = Once()
         self._readings: Dict[str, _Reading] = {}
 
     def once(self, key: Any, read: Callable[[], Found]) -> Found:
         """What read() gave for the key the first time. What it raises is raised, and not kept."""
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._kept:
-                with self._slots:
-                    self._kept[key] = read()
-            return self._kept[key]
+        return self._once.get(key, lambda: self._in_a_slot(read))
+
+    def _in_a_slot(self, read: Callable[[], Found]) -> Found:
+        with self._slots:
+            return read()
 
     @contextmanager
     def open(self, digest: str, size: int, source: OpenSource) -> Iterator[Iterator[bytes]]:

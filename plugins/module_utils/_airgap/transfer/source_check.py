@@ -8,12 +8,10 @@ Every fault is told, in one error, with what needs the content. What does not ha
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
-from ..model.access import Access
 from ..model.digest import check_digest
 from ..model.errors import InvalidContent, NotFound, OcmError
 from ..model.version import version_of
@@ -22,6 +20,7 @@ from ..store.artifact_set import ArtifactSet
 from ..store.component_store import ComponentStore
 from ..store.component_version import ArtifactContent, BlobContent, StoredVersion
 from ..store.repository import ArtifactRepository, ArtifactTree, OpenSource, blob_source
+from .once import Once
 from .plan import ElementPlan, Plan
 
 _HINT = "Nothing was written. Copy the archive again from where it was written."
@@ -67,9 +66,7 @@ class SourceCheck:
     def __init__(self, source: ComponentStore, concurrency: int, left_out: FrozenSet[str] = frozenset()) -> None:
         self._source, self._concurrency, self._left_out = source, concurrency, left_out
         self._finder = ContentFinder(source, None)
-        self._lock = threading.Lock()
-        self._locks: Dict[Tuple[str, bool], threading.Lock] = {}
-        self._known: Dict[Tuple[str, bool], str] = {}
+        self._looked_at = Once()
 
     def check(self, plan: Plan, read: bool = True) -> None:
         """Check what the plan moves out of the archive; nothing at a registry. read: compare digests, not sizes alone.
@@ -81,7 +78,7 @@ class SourceCheck:
         needs = _Needs()
         for version in plan.versions:
             for element in version.elements:
-                if element.moves and _lies_here(element.facts.access):
+                if element.moves and element.facts.access.is_own:
                     self._add_element(needs, version.facts.source, element)
         faults = self._faults(needs, read)
         if faults:
@@ -111,11 +108,9 @@ class SourceCheck:
         except OcmError as error:
             needs.add_fault(error.message, f"{component}:{version}")
             return
-        for kind in ("resource", "source"):
-            for element in stored.descriptor.elements(kind):
-                label = stored.descriptor.label_of(kind, element)
-                if _lies_here(stored.descriptor.access_of(element)):
-                    self._find(needs, stored, (kind, element, label), None)
+        for kind, element in stored.descriptor.contents():
+            if stored.descriptor.access_of(element).is_own:
+                self._find(needs, stored, (kind, element, stored.descriptor.label_of(kind, element)), None)
 
     def _add_element(self, needs: _Needs, version: StoredVersion, plan: ElementPlan) -> None:
         facts = plan.facts
@@ -136,19 +131,14 @@ class SourceCheck:
             self._add_artifact(needs, content, label)
 
     def _add_blob(self, needs: _Needs, content: BlobContent, label: str) -> None:
-        repository = content.repository
-        there = (lambda: repository.blob_size(content.digest)) if repository else (lambda: content.size)
-        needs.add_blob(_Blob(content.digest or label, content.size, there, content.open), label)
+        needs.add_blob(_Blob(content.digest or label, content.size, _size_there(content), content.open), label)
 
     def _add_set(self, needs: _Needs, content: ArtifactContent, label: str, tree: Optional[ArtifactTree]) -> None:
         packed = content.packed
         if packed is None:
             return
-        repository = packed.repository
-        there = (lambda: repository.blob_size(packed.digest)) if repository else (lambda: packed.size)
-        needs.add_blob(
-            _Blob(packed.digest or label, packed.size, there, packed.open, content.repository, tree), label
-        )
+        name = packed.digest or label
+        needs.add_blob(_Blob(name, packed.size, _size_there(packed), packed.open, content.repository, tree), label)
 
     def _add_artifact(self, needs: _Needs, content: ArtifactContent, label: str) -> None:
         """The manifests are read here, all of them, whatever is wrong with some."""
@@ -173,30 +163,24 @@ class SourceCheck:
         """Every fault, with what it is a fault of."""
         wanted = [blob for blob in needs.blobs.values() if blob.name not in self._left_out]
         with ThreadPoolExecutor(self._concurrency) as pool:
-            found = list(pool.map(lambda blob: self._once(blob, read), wanted))
+            found = list(pool.map(lambda blob: self._fault(blob, read), wanted))
         faults = {fault: list(owners) for fault, owners in needs.faults.items()}
         for blob, fault in zip(wanted, found):
             if fault:
                 faults.setdefault(fault, []).extend(blob.needed_by)
         return faults
 
-    def _once(self, blob: _Blob, read: bool) -> str:
-        key = (blob.name, read)
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._known:
-                self._known[key] = _fault_of(blob, read)
-            return self._known[key]
+    def _fault(self, blob: _Blob, read: bool) -> str:
+        return self._looked_at.get((blob.name, read), lambda: _fault_of(blob, read))
 
     def _text(self, faults: Dict[str, List[str]]) -> str:
         lines = [f"- {fault} Needed by {', '.join(owners)}." for fault, owners in sorted(faults.items())]
         return f"{self._source.location} is damaged, {len(faults)} faults:\n" + "\n".join(lines)
 
 
-def _lies_here(access: Access) -> bool:
-    """Whether content lies in the archive itself."""
-    return access.is_local or access.type == "relativeOciReference"
+def _size_there(content: BlobContent) -> Callable[[], Optional[int]]:
+    repository = content.repository
+    return (lambda: repository.blob_size(content.digest)) if repository else (lambda: content.size)
 
 
 def _blob_of(repository: ArtifactRepository, digest: str, size: int) -> _Blob:

@@ -15,8 +15,8 @@ from ..model.comparison import compare
 from ..model.content_source import read_whole
 from ..model.digest import is_digest
 from ..model.errors import DigestMismatch, InvalidContent, NotFound, Refused
-from ..model.identity import Element, identity_of
-from ..model.reference import DESCRIPTOR_FOLDER
+from ..model.identity import Element
+from ..model.reference import component_path
 from ..sources.content import ContentFinder, stated_digest
 from ..store.artifact_set import ArtifactSet, is_artifact_set
 from ..store.component_store import ComponentStore
@@ -68,7 +68,7 @@ class Survey:
     def _looked_at(self, version: StoredVersion) -> List[Tuple[str, Element]]:
         """What is not believed to be at the target."""
         if not self._options.resources:
-            return _elements(version)
+            return version.descriptor.contents()
         return [("resource", element) for element in self._options.named(version.descriptor.resources)]
 
     def _refuse_immovable(self, versions: Sequence[StoredVersion]) -> None:
@@ -102,7 +102,7 @@ class Survey:
             keeps = False  # what is written to a registry has another layout, so its local blobs have to move again
         elements = []
         looked_at = self._looked_at(version) if self._options.resources else None
-        for kind, element in _elements(version):
+        for kind, element in descriptor.contents():
             access = descriptor.access_of(element)
             identity = descriptor.identity_of(kind, element)
             facts = ElementFacts(
@@ -131,7 +131,7 @@ class Survey:
                 return False
             return facts.kind == "resource" or _local_digest(there, facts, existing) == facts.access.get("localReference")
         place, digest = own_artifact(self._target.reference, there, facts.element)
-        name, fallback = artifact_name(facts.access), f"{DESCRIPTOR_FOLDER}/{existing.descriptor.name}"
+        name, fallback = artifact_name(facts.access), component_path(existing.descriptor.name)
         if place is None or place != place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label):
             return False
         return facts.kind == "resource" or digest in ("", facts.access.get("localReference"))
@@ -253,7 +253,7 @@ class Survey:
             return replace(facts, digest=digest, tree=tree)
         place, present, tag_there = facts.place, False, facts.tag_there
         if place is None:
-            fallback = f"{DESCRIPTOR_FOLDER}/{version.source.descriptor.name}"
+            fallback = component_path(version.source.descriptor.name)
             name = artifact_name(facts.access)
             place = place_of(facts.hint, name, self._options.path_mapping, fallback, facts.label)
         old = self._holdings.image_of(version.base, facts, place.path)
@@ -347,19 +347,13 @@ def claims_of(store: ComponentStore, component: str) -> Dict[Tuple[str, str, str
 def claims_in(store: ComponentStore, stored: StoredVersion) -> List[Tuple[str, str, str]]:
     """What one version refers to in the store that it is in: (path, tag, digest)."""
     descriptor = stored.descriptor
-    places = [own_artifact(store.reference, descriptor.access_of(element), element) for _kind, element in _elements(stored)]
+    places = [own_artifact(store.reference, descriptor.access_of(element), element) for _kind, element in descriptor.contents()]
     return [(place.path, place.tag, digest) for place, digest in places if place is not None]
 
 
-def _elements(version: StoredVersion) -> List[Tuple[str, Element]]:
-    """Resources, then sources: the order in which their blobs become layers."""
-    descriptor = version.descriptor
-    return [("resource", item) for item in descriptor.resources] + [("source", item) for item in descriptor.sources]
-
-
 def _access_at(existing: StoredVersion, kind: str, identity: Mapping[str, str]) -> Optional[Mapping[str, Any]]:
-    elements = existing.descriptor.elements(kind)
-    return next((dict(item["access"]) for item in elements if identity_of(item, elements) == identity), None)
+    found = existing.descriptor.find_element(kind, identity)
+    return dict(found["access"]) if found else None
 
 
 def _local_digest(access: Access, facts: ElementFacts, existing: StoredVersion) -> str:

@@ -56,6 +56,15 @@ def test_a_descriptor_of_schema_v3alpha1():
     assert described(v3(apiVersion="ocm.gardener.cloud/v3alpha1")).schema == "v3alpha1"
 
 
+def test_an_element_is_found_by_its_whole_identity():
+    linux, windows = resource(extraIdentity={"os": "linux"}), resource(extraIdentity={"os": "windows"})
+    found = described(v2(resources=[linux, windows], sources=[source()]))
+    assert found.find_element("resource", {"name": "file", "os": "windows"}) == windows
+    assert found.find_element("resource", {"name": "file"}) is None
+    assert found.find_element("source", {"name": "file", "os": "linux"}) is None
+    assert found.contents() == [("resource", linux), ("resource", windows), ("source", source())]
+
+
 @pytest.mark.parametrize("content", [
     v2(sources=None, resources=None),
 ], ids=["missing lists"])
