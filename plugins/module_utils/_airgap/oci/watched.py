@@ -24,6 +24,8 @@ LEAST_RATE = 100
 # What a call sends: TLS gives its records away one by one, a plain socket takes what fits into its buffer.
 TLS_PIECE = 16 * 1024
 PLAIN_PIECE = 1024 * 1024
+# What an other side gets to answer a body that ends early.
+END_SECONDS = 5
 Remaining = Callable[[], float]
 
 
@@ -135,17 +137,47 @@ def _unsent(connection: Any) -> int:
         return 0
 
 
+class _Ending:
+    """What connections do more than others when the source of a body fails: the line itself is well then."""
+
+    sock: Any = None
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        try:
+            super().request(*arguments, **options)
+        except OSError:
+            raise
+        except Exception:
+            _end_body(self.sock)
+            raise
+
+
+def _end_body(connection: Any) -> None:
+    """Say that no more comes, and wait for what the other side makes of it.
+
+    A registry that still reads keeps the session of an upload, whatever it is told meanwhile on another connection.
+    """
+    if connection is None:
+        return
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(END_SECONDS)
+        connection.recv(1)
+    except OSError:
+        pass
+
+
 def watched_pools(remaining: Remaining) -> Dict[str, Any]:
     """The kinds of pools, by scheme, that a urllib3 PoolManager makes for watched connections."""
     connections, pools = urllib3.connection, urllib3.connectionpool
 
-    class Connection(connections.HTTPConnection):
+    class Connection(_Ending, connections.HTTPConnection):
         def connect(self) -> None:
             super().connect()
             self.sock = WatchedSocket.instead_of(self.sock)
             self.sock.watch(remaining)
 
-    class TlsConnection(connections.HTTPSConnection):
+    class TlsConnection(_Ending, connections.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             if isinstance(self.sock, WatchedTlsSocket):  # not so behind a proxy that itself wants TLS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager, nullcontext
+from itertools import groupby
 
 import pytest
 from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.content_source import SeekableSource
@@ -16,6 +17,7 @@ from ansible_collections.ocm.airgap.plugins.module_utils._airgap.model.errors im
     RegistryError,
     Unreachable,
 )
+from ansible_collections.ocm.airgap.plugins.module_utils._airgap.oci.settings import RegistrySettings
 from ansible_collections.ocm.airgap.tests.support.distributions import BOTH
 from ansible_collections.ocm.airgap.tests.support.line import Line
 from ansible_collections.ocm.airgap.tests.support.oci_client import connect
@@ -58,11 +60,11 @@ def put(repository, source):
 
 @pytest.fixture
 def start(tmp_path_factory):
-    """start(binary): a running registry."""
+    """start(binary, tls): a running registry. tls: its certificate."""
     open_ones = []
 
-    def run(binary):
-        context = run_registry(tmp_path_factory.mktemp("registry"), RegistryOptions(binary=binary))
+    def run(binary, tls=None):
+        context = run_registry(tmp_path_factory.mktemp("registry"), RegistryOptions(binary=binary, tls=tls))
         open_ones.append(context)
         return context.__enter__()
 
@@ -153,6 +155,15 @@ class TestRealRegistries:
             put(connect(chunk_size=chunk).repository(registry.host, "a/b", plain_http=True), source)
         assert DIGEST not in registry.blobs() and source.opened == [0, 0]
         check_sessions(registry, binary, broken=0 if big else 2)
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_a_session_is_cancelled_when_the_registry_is_through_with_the_body(self, start, binary, scheme, authority):
+        registry = start(binary, authority.issue() if scheme == "https" else None)
+        settings = RegistrySettings(registry.host, ca_path=str(authority.certificate), plain_http=registry.plain_http)
+        with pytest.raises(DigestMismatch):
+            put(connect(settings, chunk_size=len(CONTENT)).repository(registry.host, "a/b"), Source(b"?" + CONTENT[1:]))
+        writes = [method for method, _path, _status in registry.requests() if method in ("PUT", "DELETE")]
+        assert [method for method, _group in groupby(writes)] == ["PUT", "DELETE"] * 2
 
     @pytest.mark.parametrize("content", [CONTENT + b"x", CONTENT[:-1]], ids=["more", "less"])
     def test_a_source_of_another_size(self, start, binary, content):
