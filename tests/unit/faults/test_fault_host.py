@@ -141,6 +141,7 @@ def test_f39_killed_at_random_moments(new_scene):
         time.sleep(chance.uniform(0.05, 1) * usual)
         killed += not os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         running.kill()
+        uploaded(scene.writer)  # waits for what was on its way: it arrives, or does not, before the next run looks
         scene.succeed(target=target)
         sent = [item for item in uploaded(scene.writer) if item[0].startswith(f"into-{number}/")]
         assert len(sent) == len(set(sent)), "a blob was moved again"
