@@ -70,6 +70,7 @@ def read_descriptor(raw: bytes) -> None:
     descriptor = decode_descriptor(raw, "the test")
     for kind, element in descriptor.contents():
         str((descriptor.label_of(kind, element), descriptor.access_of(element).hint))
+        assert descriptor.find_element(kind, descriptor.identity_of(kind, element)) is not None
     str((descriptor.provider, descriptor.labels, descriptor.signatures, descriptor.references, descriptor.repository_contexts))
     decode_descriptor(encode_descriptor(descriptor), "what was read")
 

@@ -41,9 +41,9 @@ class ComponentStore(ABC):
     def components(self) -> List[str]:
         """The names of all components. Raises InvalidInput for registries, which cannot list them."""
 
-    @abstractmethod
     def repository(self, component: str) -> WritableRepository:
         """The OCI repository that a component's versions are in."""
+        return self.artifacts(component_path(component))
 
     @abstractmethod
     def artifacts(self, path: str) -> WritableRepository:
@@ -139,9 +139,6 @@ class RegistryStore(ComponentStore):
             f"{self.location}: a registry cannot list its components.", "Name one in the option component."
         )
 
-    def repository(self, component: str) -> WritableRepository:
-        return self.artifacts(component_path(component))
-
     def artifacts(self, path: str) -> WritableRepository:
         image = self.reference.image(path)
         return self.registries.repository(image.host, image.repository, self.reference.plain_http)
@@ -180,9 +177,6 @@ class CtfStore(ComponentStore):
         if check_component_name(component) not in self.components():
             raise NotFound(f"{self.location} has no component {component}.", self.component_hint(component))
         return super().versions(component)
-
-    def repository(self, component: str) -> WritableRepository:
-        return self.artifacts(component_path(component))
 
     def artifacts(self, path: str) -> WritableRepository:
         return self.ctf.repository(path)
